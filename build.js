@@ -1,0 +1,48 @@
+// Builds the project with esbuild: bin/*.js (the commands), dist/*.js (the package's exports) and dist/types.
+// `node build.js --test` builds the tests into dist/test as well and leaves the types out.
+import { execFileSync } from 'node:child_process'
+import { readdirSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = dirname(fileURLToPath(import.meta.url))
+const withTests = process.argv.includes('--test')
+
+const files = (folder, ending) =>
+  readdirSync(join(root, folder), { recursive: true })
+    .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
+    .filter((name) => name.endsWith(ending))
+
+const entries = {}
+for (const file of files('bin', '.ts')) entries[`bin/${basename(file, '.ts')}`] = file
+for (const room of ['engine', 'nn', 'imagenet']) entries[`dist/${room}`] = `${room}/index.ts`
+for (const file of files('imagenet', '.worker.ts')) entries[`dist/${basename(file, '.ts')}`] = file
+for (const file of files('bench', '.ts').filter((name) => !name.startsWith('bench/peers/')))
+  entries[`dist/${file.slice(0, -3)}`] = file
+if (withTests)
+  for (const file of ['test/run.ts', ...files('test', '.test.ts')]) entries[`dist/${file.slice(0, -3)}`] = file
+
+rmSync(join(root, 'dist'), { recursive: true, force: true })
+await build({
+  absWorkingDir: root,
+  entryPoints: Object.entries(entries).map(([out, input]) => ({ in: input, out })),
+  outdir: '.',
+  bundle: true,
+  splitting: true,
+  chunkNames: 'dist/chunks/[name]-[hash]',
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  packages: 'external',
+  loader: { '.wgsl': 'text' },
+  sourcemap: 'inline',
+  logLevel: 'warning',
+})
+
+if (!withTests) {
+  const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
+  const options = ['--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--outDir', 'dist/types', '--rootDir', '.']
+  execFileSync(process.execPath, [tsc, '--project', 'tsconfig.build.json', ...options], { cwd: root, stdio: 'inherit' })
+}

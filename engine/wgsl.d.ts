@@ -1,0 +1,5 @@
+/** A shader's source; esbuild bundles `.wgsl` files as text. */
+declare module '*.wgsl' {
+  const source: string
+  export default source
+}
