@@ -37,6 +37,12 @@ export const map = (x: Nd, f: (value: number, index: number) => number): Nd => n
 /** The sum of a·b over all elements: the loss whose gradient with respect to `a` is `b`. */
 export const dot = (a: Nd, b: Nd): number => a.data.reduce((sum, value, i) => sum + value * b.data[i], 0)
 
+/** What a reference computes: the output and, given its gradient, the gradient of each input by name. */
+export interface Reference {
+  out: Nd
+  backward: (dOut: Nd) => Record<string, Nd>
+}
+
 /**
  * Seeded random arrays: mulberry32, enough for test data. Every value is an exact float32, so that a kernel and its
  * reference start from the same numbers.
@@ -103,10 +109,11 @@ export function close(actual: ArrayLike<number> | Nd, expected: Nd, tolerance: T
   for (let i = 0; i < values.length; i++) {
     const [a, e] = [values[i], expected.data[i]]
     if (Object.is(a, e) || a === e) continue
-    const excess = Math.abs(a - e) / (atol + rtol * Math.abs(e))
-    if (Number.isFinite(e) && excess <= 1) continue
+    const finite = Number.isFinite(a) && Number.isFinite(e)
+    const excess = finite ? Math.abs(a - e) / (atol + rtol * Math.abs(e)) : Infinity
+    if (excess <= 1) continue
     if (wrong++ === 0) first = i
-    if (worst < 0 || !(excess <= worstExcess)) [worst, worstExcess] = [i, excess]
+    if (excess > worstExcess) [worst, worstExcess] = [i, excess]
   }
   const describe = (i: number) => `[${unravel(i, expected.shape)}] is ${values[i]}, expected ${expected.data[i]}`
   if (wrong > 0) {

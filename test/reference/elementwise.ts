@@ -1,0 +1,24 @@
+import { map, type Nd, type Reference } from './nd.ts'
+
+/** max(x, 0); the gradient at 0 is 0, as PyTorch's. NaN stays NaN. */
+export function relu(x: Nd): Reference {
+  const out = map(x, (value) => Math.max(value, 0))
+  return { out, backward: (dOut) => ({ x: map(dOut, (d, i) => (out.data[i] > 0 ? d : 0)) }) }
+}
+
+/** a + b of equal shapes. */
+export function add(a: Nd, b: Nd): Reference {
+  return { out: map(a, (value, i) => value + b.data[i]), backward: (dOut) => ({ a: dOut, b: dOut }) }
+}
+
+/** relu(a + b) of equal shapes. */
+export function addRelu(a: Nd, b: Nd): Reference {
+  const { out, backward } = relu(add(a, b).out)
+  return {
+    out,
+    backward: (dOut) => {
+      const dSum = backward(dOut).x
+      return { a: dSum, b: dSum }
+    },
+  }
+}
