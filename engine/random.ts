@@ -34,17 +34,9 @@ export type Purpose = (typeof Purpose)[keyof typeof Purpose]
 
 export const THREEFRY_ROUNDS = 13
 
-/** Left rotations of round r (modulo 8) for its two halves: R_32x4 of Random123's threefry.h. */
-const ROTATIONS = [
-  [10, 26],
-  [11, 21],
-  [13, 27],
-  [23, 5],
-  [6, 20],
-  [17, 11],
-  [25, 10],
-  [18, 20],
-] as const
+/** Left rotations of round r (modulo 8), for its two halves: R_32x4 of Random123's threefry.h. */
+const ROTATIONS_A = [10, 11, 13, 23, 6, 17, 25, 18]
+const ROTATIONS_B = [26, 21, 27, 5, 20, 11, 10, 20]
 
 /** Skein's key schedule parity for 32-bit words (SKEIN_KS_PARITY32). */
 const PARITY = 0x1bd11bda
@@ -53,25 +45,31 @@ const rotate = (word: number, bits: number): number => (word << bits) | (word >>
 
 /** Writes Threefry4x32 of `counter` under `key` to out[at .. at + 3]. */
 export function threefry(out: Uint32Array, at: number, counter: Words, key: Words, rounds = THREEFRY_ROUNDS): void {
-  const schedule = [...key, PARITY ^ key[0] ^ key[1] ^ key[2] ^ key[3]]
-  let x0 = (counter[0] + key[0]) | 0
-  let x1 = (counter[1] + key[1]) | 0
-  let x2 = (counter[2] + key[2]) | 0
-  let x3 = (counter[3] + key[3]) | 0
+  let [k0, k1, k2, k3] = key
+  let k4 = PARITY ^ k0 ^ k1 ^ k2 ^ k3
+  let x0 = (counter[0] + k0) | 0
+  let x1 = (counter[1] + k1) | 0
+  let x2 = (counter[2] + k2) | 0
+  let x3 = (counter[3] + k3) | 0
   for (let round = 0; round < rounds; round++) {
     // Even rounds mix (x0, x1) and (x2, x3), odd ones (x0, x3) and (x2, x1): x1 and x3 change places after every round.
-    const [r0, r1] = ROTATIONS[round & 7]
     x0 = (x0 + x1) | 0
     x2 = (x2 + x3) | 0
-    const mixed = rotate(x1, r0) ^ x0
-    x1 = rotate(x3, r1) ^ x2
+    const mixed = rotate(x1, ROTATIONS_A[round & 7]) ^ x0
+    x1 = rotate(x3, ROTATIONS_B[round & 7]) ^ x2
     x3 = mixed
     if ((round & 3) === 3) {
-      const s = (round + 1) >> 2
-      x0 = (x0 + schedule[s % 5]) | 0
-      x1 = (x1 + schedule[(s + 1) % 5]) | 0
-      x2 = (x2 + schedule[(s + 2) % 5]) | 0
-      x3 = (x3 + schedule[(s + 3) % 5] + s) | 0
+      // The next subkey: the key's words and their parity, moved on by one.
+      const first = k0
+      k0 = k1
+      k1 = k2
+      k2 = k3
+      k3 = k4
+      k4 = first
+      x0 = (x0 + k0) | 0
+      x1 = (x1 + k1) | 0
+      x2 = (x2 + k2) | 0
+      x3 = (x3 + k3 + ((round + 1) >> 2)) | 0
     }
   }
   out[at] = x0
@@ -110,6 +108,7 @@ export class Stream {
   readonly #block = new Uint32Array(4)
   #blocks = 0
   #used = 4
+  #spare: number | null = null
 
   constructor(key: Words, purpose: Purpose) {
     this.#key = key
@@ -141,10 +140,17 @@ export class Stream {
     return drawn % count
   }
 
-  /** A normal deviate of mean 0 and variance 1 (Box and Muller, 1958). */
+  /** A normal deviate of mean 0 and variance 1. Box and Muller (1958) make two at a time; the second one waits. */
   normal(): number {
+    if (this.#spare !== null) {
+      const spare = this.#spare
+      this.#spare = null
+      return spare
+    }
     const radius = Math.sqrt(-2 * Math.log((this.next() + 1) / 2 ** 32))
-    return radius * Math.cos(2 * Math.PI * this.uniform())
+    const angle = this.uniform(0, 2 * Math.PI)
+    this.#spare = radius * Math.sin(angle)
+    return radius * Math.cos(angle)
   }
 }
 
