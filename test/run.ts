@@ -17,4 +17,4 @@ const suites = readdirSync(folder, { recursive: true, encoding: 'utf8' })
 
 if (suites.length === 0) throw new Error(`no test file matches '${pattern}'`)
 await run(suites)
-closeDevice()
+await closeDevice()

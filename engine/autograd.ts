@@ -1,0 +1,112 @@
+/**
+ * Reverse-mode differentiation. An op that wants a gradient hands its backward to `record`; `backward` walks what was
+ * recorded once, last op first. A parameter's gradient accumulates in `grad`; an activation's is handed on and freed.
+ */
+import { ShapeError, show } from './errors.ts'
+import { Kernel, spread } from './kernel.ts'
+import addSource from './shaders/add.wgsl'
+import { empty, type Node, scope, Tensor, trackNode } from './tensor.ts'
+
+let enabled = true
+let nodesMade = 0
+
+/** Runs `make` without recording, as if nothing required a gradient. */
+export function noGrad<T>(make: () => T): T {
+  const before = enabled
+  enabled = false
+  try {
+    return make()
+  } finally {
+    enabled = before
+  }
+}
+
+/** Whether an op on these inputs is to be recorded. */
+export const wantsGrad = (inputs: readonly (Tensor | null | undefined)[]): boolean =>
+  enabled && inputs.some((input) => input?.requiresGrad)
+
+/**
+ * Notes how to go back through an op; returns its output. Records nothing when no input requires a gradient.
+ * @param saved the tensors that `backward` reads; they stay alive until it has run, or the outermost scope ends
+ * @param backward from the output's gradient to each input's, in the order of `inputs`; called inside a scope. It may
+ *   leave out (null) the gradient of an input that requires none: check `requiresGrad`.
+ */
+export function record(
+  name: string,
+  output: Tensor,
+  inputs: readonly Tensor[],
+  saved: readonly Tensor[],
+  backward: Node['backward'],
+): Tensor {
+  if (!wantsGrad(inputs)) return output
+  let held = saved.map((tensor) => tensor.retain())
+  const release = () => {
+    for (const tensor of held) tensor.release()
+    held = []
+  }
+  output.requiresGrad = true
+  output.node = { id: nodesMade++, name, inputs, backward, release }
+  trackNode(output.node)
+  return output
+}
+
+/**
+ * Gradients of `output` with respect to every leaf that requires one, added to its `grad`.
+ * @param seed the gradient of `output`; 1 unless given, for which `output` must be a scalar
+ */
+export function backward(output: Tensor, seed?: Tensor): void {
+  if (!output.node) throw new Error('backward: nothing was recorded: no input of this tensor requires a gradient')
+  if (!seed && output.size !== 1)
+    throw new ShapeError(`backward: ${show(output.shape)} is no scalar; pass the gradient to start from`)
+  const grads = new Map<Tensor, Tensor>()
+  scope(() => {
+    const ones = seed ?? Tensor.from(output.device, Float32Array.of(1), output.shape)
+    grads.set(output, ones.retain())
+  })
+  for (const tensor of recordedBefore(output)) {
+    const node = tensor.node!
+    const dy = grads.get(tensor)
+    if (dy) {
+      scope(() => {
+        const inputGrads = node.backward(dy)
+        node.inputs.forEach((input, i) => {
+          const grad = inputGrads[i]
+          if (grad && input.requiresGrad) receive(input, grad, grads)
+        })
+      })
+      grads.delete(tensor)
+      dy.release()
+    }
+    node.release()
+  }
+}
+
+/** Adds a gradient to what its tensor has received so far: in `grad` for a leaf, in `grads` for what an op made. */
+function receive(input: Tensor, grad: Tensor, grads: Map<Tensor, Tensor>): void {
+  const before = input.node ? grads.get(input) : input.grad
+  const total = (before ? sum(before, grad) : grad).retain()
+  before?.release()
+  if (input.node) grads.set(input, total)
+  else input.grad = total
+}
+
+/** All recorded tensors that `output` was computed from, itself included, the latest first. */
+function recordedBefore(output: Tensor): Tensor[] {
+  const found = new Set<Tensor>()
+  const open = [output]
+  for (let tensor = open.pop(); tensor; tensor = open.pop()) {
+    if (!tensor.node || found.has(tensor)) continue
+    found.add(tensor)
+    open.push(...tensor.node.inputs)
+  }
+  return [...found].sort((a, b) => b.node!.id - a.node!.id)
+}
+
+const addKernel = new Kernel('add', addSource)
+
+/** a + b, unrecorded, for tensors of one shape. */
+export function sum(a: Tensor, b: Tensor): Tensor {
+  const out = empty(a.device, a.shape)
+  addKernel.run(a.device, { size: out.size }, [a, b, out], spread(a.device, out.size, 64))
+  return out
+}

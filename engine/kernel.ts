@@ -1,0 +1,176 @@
+/**
+ * A `.wgsl` file becomes a pipeline, and a pipeline a dispatch.
+ *
+ * What a kernel's source must look like: parameters in `struct Params` (scalars only) at binding 0, storage buffers
+ * from binding 1 on in the order in which they are passed, entry point `main`. Tunables are lines of the form
+ * `const NAME: u32 = 8;` at module level; `constants` replaces their values by name before the source is compiled. That
+ * is the only change ever made to a source. Several sources are joined in order, so that kernels can share a piece.
+ */
+import type { Device } from './device.ts'
+import { memoryOf, type Storage } from './memory.ts'
+
+export type Constants = Readonly<Record<string, number | string>>
+type Scalar = 'u32' | 'i32' | 'f32'
+
+/** A cached bind group refers to buffers; beyond this many the cache starts anew. */
+const MAX_BIND_GROUPS = 8192
+
+/** What `run` needs of a tensor. */
+export interface Binding {
+  readonly storage: Storage
+  readonly shape: readonly number[]
+}
+
+export class Kernel {
+  readonly name: string
+  readonly source: string
+  readonly #params: [name: string, type: Scalar][]
+  readonly #access: GPUBufferBindingType[]
+  readonly #compiled = new WeakMap<Device, Compiled>()
+  readonly #variants = new Map<string, Kernel>()
+
+  constructor(name: string, source: string | readonly string[], constants: Constants = {}) {
+    this.name = name
+    this.source = substitute(name, typeof source === 'string' ? source : source.join('\n'), constants)
+    this.#params = parseParams(name, this.source)
+    this.#access = [...this.source.matchAll(/@binding\((\d+)\)\s*var<storage(?:,\s*(read|read_write))?>/g)]
+      .sort((a, b) => Number(a[1]) - Number(b[1]))
+      .map(([, , access]) => (access === 'read_write' ? 'storage' : 'read-only-storage'))
+  }
+
+  /** The same kernel with other constants; made once for each set of them. */
+  with(constants: Constants): Kernel {
+    const key = JSON.stringify(constants)
+    let variant = this.#variants.get(key)
+    if (!variant) this.#variants.set(key, (variant = new Kernel(`${this.name} ${key}`, this.source, constants)))
+    return variant
+  }
+
+  /**
+   * Encodes one dispatch.
+   * @param params a value for each field of the kernel's `Params`
+   * @param bindings the kernel's storage buffers, in order
+   * @param workgroups how many in x, y, z
+   */
+  run(
+    device: Device,
+    params: Readonly<Record<string, number>>,
+    bindings: readonly Binding[],
+    workgroups: readonly [x: number, y?: number, z?: number],
+  ): void {
+    const [x, y = 1, z = 1] = workgroups
+    if (x === 0 || y === 0 || z === 0) return
+    if (bindings.length !== this.#access.length)
+      throw new Error(`kernel ${this.name} has ${this.#access.length} storage bindings, ${bindings.length} given`)
+    const compiled = this.#compile(device)
+    device.dispatch({
+      pipeline: compiled.pipeline,
+      bindGroup: compiled.bindGroup(bindings),
+      params: this.#pack(params),
+      workgroups: [x, y, z],
+      label: `${this.name} ${bindings.map(({ shape }) => `[${shape}]`).join(' ')}`,
+    })
+  }
+
+  #compile(device: Device): Compiled {
+    let compiled = this.#compiled.get(device)
+    if (!compiled)
+      this.#compiled.set(
+        device,
+        (compiled = new Compiled(device, this.name, this.source, this.#access, this.#params.length)),
+      )
+    return compiled
+  }
+
+  #pack(params: Readonly<Record<string, number>>): Uint32Array<ArrayBuffer> {
+    const bytes = new DataView(new ArrayBuffer(paramBytes(this.#params.length)))
+    this.#params.forEach(([field, type], i) => {
+      const value = params[field]
+      if (value === undefined) throw new Error(`kernel ${this.name}: no value for its parameter '${field}'`)
+      if (type === 'f32') bytes.setFloat32(i * 4, value, true)
+      else bytes.setUint32(i * 4, value, true)
+    })
+    return new Uint32Array(bytes.buffer)
+  }
+}
+
+/** A kernel on one device. */
+class Compiled {
+  readonly pipeline: GPUComputePipeline
+  readonly #device: Device
+  readonly #layout: GPUBindGroupLayout
+  readonly #name: string
+  readonly #paramBytes: number
+  #bindGroups = new Map<string, GPUBindGroup>()
+
+  constructor(device: Device, name: string, source: string, access: GPUBufferBindingType[], params: number) {
+    const { gpu } = device
+    this.#device = device
+    this.#name = name
+    this.#paramBytes = paramBytes(params)
+    const uniform: GPUBufferBindingLayout = {
+      type: 'uniform',
+      hasDynamicOffset: true,
+      minBindingSize: this.#paramBytes,
+    }
+    const buffers = [uniform, ...access.map((type): GPUBufferBindingLayout => ({ type }))]
+    this.#layout = gpu.createBindGroupLayout({
+      label: name,
+      entries: buffers.map((buffer, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer })),
+    })
+    this.pipeline = gpu.createComputePipeline({
+      label: name,
+      layout: gpu.createPipelineLayout({ label: name, bindGroupLayouts: [this.#layout] }),
+      compute: { module: gpu.createShaderModule({ label: name, code: source }), entryPoint: 'main' },
+    })
+    memoryOf(device).onTrim.push(() => this.#bindGroups.clear())
+  }
+
+  bindGroup(bindings: readonly Binding[]): GPUBindGroup {
+    const key = bindings.map(({ storage }) => storage.id).join()
+    let group = this.#bindGroups.get(key)
+    if (group) return group
+    if (this.#bindGroups.size === MAX_BIND_GROUPS) this.#bindGroups.clear()
+    const params: GPUBufferBinding = { buffer: this.#device.paramsBuffer, size: this.#paramBytes }
+    const resources = [params, ...bindings.map(({ storage }): GPUBufferBinding => ({ buffer: storage.buffer }))]
+    group = this.#device.gpu.createBindGroup({
+      label: this.#name,
+      layout: this.#layout,
+      entries: resources.map((resource, binding) => ({ binding, resource })),
+    })
+    this.#bindGroups.set(key, group)
+    return group
+  }
+}
+
+/**
+ * Workgroups for `count` work items, `size` of them to a workgroup, over x and then y, since a device takes only so
+ * many along one axis. A kernel finds its item at `(group.y * groups.x + group.x) * size + lane`, and must check it.
+ */
+export function spread(device: Device, count: number, size: number): [x: number, y: number] {
+  const groups = Math.ceil(count / size)
+  const x = Math.min(groups, device.limits.maxComputeWorkgroupsPerDimension)
+  return [x, x && Math.ceil(groups / x)]
+}
+
+/** Uniform structs are padded to 16 bytes. */
+const paramBytes = (count: number) => Math.max(16, Math.ceil(count / 4) * 16)
+
+function substitute(name: string, source: string, constants: Constants): string {
+  for (const [constant, value] of Object.entries(constants)) {
+    const line = new RegExp(`^(const ${constant}\\b[^=]*=)[^;]*;`, 'm')
+    if (!line.test(source)) throw new Error(`kernel ${name} has no constant '${constant}'`)
+    source = source.replace(line, `$1 ${value};`)
+  }
+  return source
+}
+
+function parseParams(name: string, source: string): [string, Scalar][] {
+  const body = source.match(/struct Params\s*\{([^}]*)\}/)?.[1]
+  if (body === undefined) throw new Error(`kernel ${name} has no 'struct Params'`)
+  return [...body.replace(/\/\/.*$/gm, '').matchAll(/(\w+)\s*:\s*(\w+)/g)].map(([, field, type]) => {
+    if (type !== 'u32' && type !== 'i32' && type !== 'f32')
+      throw new Error(`kernel ${name}: parameter '${field}' is ${type}; only u32, i32 and f32 can be passed`)
+    return [field, type]
+  })
+}

@@ -1,0 +1,112 @@
+/**
+ * Buffers on the GPU and the pool they come from and go back to. A training step asks for the same sizes again and
+ * again, so after the first step the pool serves it without making a buffer.
+ */
+import type { Device } from './device.ts'
+import { GpuError } from './errors.ts'
+
+/** The pool gives unused buffers back to the driver when it holds more than this and more than is in use. */
+const POOL_FLOOR_BYTES = 64 * 2 ** 20
+
+/** A GPU buffer with a count of its users; at zero it returns to the pool. */
+export class Storage {
+  /** Unique on its device. */
+  readonly id: number
+  readonly buffer: GPUBuffer
+  readonly bytes: number
+  #memory: Memory
+  #users = 0
+
+  constructor(memory: Memory, id: number, buffer: GPUBuffer, bytes: number) {
+    this.#memory = memory
+    this.id = id
+    this.buffer = buffer
+    this.bytes = bytes
+  }
+
+  retain(): this {
+    this.#users++
+    return this
+  }
+
+  release(): void {
+    if (--this.#users === 0) this.#memory.giveBack(this)
+  }
+}
+
+export class Memory {
+  /** Bytes in use, and the most that ever were. */
+  liveBytes = 0
+  peakBytes = 0
+  /** Bytes waiting in the pool. */
+  pooledBytes = 0
+  /** Buffers ever made; flat once a loop is warm. */
+  buffersMade = 0
+  /** Called after buffers were destroyed, for whoever caches what refers to them. */
+  readonly onTrim: (() => void)[] = []
+
+  readonly device: Device
+  #pool = new Map<number, Storage[]>()
+
+  constructor(device: Device) {
+    this.device = device
+  }
+
+  /**
+   * A buffer of at least `bytes`, its contents undefined.
+   * @throws GpuError when no adapter binding can hold it; `label` names the tensor.
+   */
+  take(bytes: number, label: string): Storage {
+    const limit = Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize)
+    if (bytes > limit)
+      throw new GpuError(
+        `${label} needs ${bytes} bytes, but this adapter binds at most ${limit}: lower the batch size or the image size`,
+      )
+    const size = Math.min(sizeClass(bytes), limit - (limit % 4))
+    let storage = this.#pool.get(size)?.pop()
+    if (storage) this.pooledBytes -= size
+    else storage = this.#make(size, label)
+    this.liveBytes += size
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes)
+    return storage.retain()
+  }
+
+  /** Called by a storage that nobody uses any more. */
+  giveBack(storage: Storage): void {
+    const free = this.#pool.get(storage.bytes)
+    if (free) free.push(storage)
+    else this.#pool.set(storage.bytes, [storage])
+    this.liveBytes -= storage.bytes
+    this.pooledBytes += storage.bytes
+  }
+
+  /** Gives all pooled buffers back to the driver. */
+  trim(): void {
+    this.device.flush()
+    for (const storages of this.#pool.values()) for (const { buffer } of storages) buffer.destroy()
+    this.#pool.clear()
+    this.pooledBytes = 0
+    for (const forget of this.onTrim) forget()
+  }
+
+  #make(size: number, label: string): Storage {
+    if (this.pooledBytes > Math.max(POOL_FLOOR_BYTES, this.liveBytes)) this.trim()
+    return new Storage(this, ++this.buffersMade, this.device.createBuffer(size, label), size)
+  }
+}
+
+const memories = new WeakMap<Device, Memory>()
+
+/** The memory of a device. */
+export function memoryOf(device: Device): Memory {
+  let memory = memories.get(device)
+  if (!memory) memories.set(device, (memory = new Memory(device)))
+  return memory
+}
+
+/** Rounds up to one of eight sizes per power of two, so that at most an eighth is wasted and near sizes share buffers. */
+function sizeClass(bytes: number): number {
+  if (bytes <= 256) return 256
+  const step = 2 ** (Math.floor(Math.log2(bytes)) - 3)
+  return Math.ceil(bytes / step) * step
+}

@@ -1,0 +1,51 @@
+/** relu, add and add+relu: one element in, one element out. */
+import { record, sum } from '../autograd.ts'
+import { ShapeError, show } from '../errors.ts'
+import { Kernel, spread } from '../kernel.ts'
+import addReluSource from '../shaders/add_relu.wgsl'
+import reluSource from '../shaders/relu.wgsl'
+import reluBackwardSource from '../shaders/relu_backward.wgsl'
+import { empty, type Tensor } from '../tensor.ts'
+
+const reluKernel = new Kernel('relu', reluSource)
+const addReluKernel = new Kernel('add_relu', addReluSource)
+const reluBackwardKernel = new Kernel('relu_backward', reluBackwardSource)
+
+/** Elements that a workgroup of these kernels covers. */
+const GROUP = 64
+
+/** max(x, 0). x: any shape. */
+export function relu(x: Tensor): Tensor {
+  const y = empty(x.device, x.shape)
+  reluKernel.run(x.device, { size: x.size }, [x, y], spread(x.device, x.size, GROUP))
+  return record('relu', y, [x], [y], (dy) => [reluBackward(y, dy)])
+}
+
+/** a + b. a, b: one shape, any. @throws ShapeError when the shapes differ; nothing is broadcast. */
+export function add(a: Tensor, b: Tensor): Tensor {
+  sameShape('add', a, b)
+  return record('add', sum(a, b), [a, b], [], (dy) => [dy, dy])
+}
+
+/** max(a + b, 0). a, b: one shape, any. @throws ShapeError when the shapes differ. */
+export function addRelu(a: Tensor, b: Tensor): Tensor {
+  sameShape('addRelu', a, b)
+  const y = empty(a.device, a.shape)
+  addReluKernel.run(a.device, { size: y.size }, [a, b, y], spread(a.device, y.size, GROUP))
+  return record('addRelu', y, [a, b], [y], (dy) => {
+    const d = reluBackward(y, dy)
+    return [d, d]
+  })
+}
+
+/** The gradient of relu's input, from its output y and dy. */
+function reluBackward(y: Tensor, dy: Tensor): Tensor {
+  const dx = empty(y.device, y.shape)
+  reluBackwardKernel.run(y.device, { size: y.size }, [y, dy, dx], spread(y.device, y.size, GROUP))
+  return dx
+}
+
+function sameShape(op: string, a: Tensor, b: Tensor): void {
+  if (a.shape.length !== b.shape.length || a.shape.some((n, i) => n !== b.shape[i]))
+    throw new ShapeError(`${op} takes two tensors of one shape, given ${show(a.shape)} and ${show(b.shape)}`)
+}

@@ -1,0 +1,17 @@
+// out = a + b, element by element.
+//
+//   a, b, out: size floats each
+// A thread makes one element.
+
+struct Params { size: u32 }
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = (group.y * groups.x + group.x) * 64 + lane;
+  if (i < params.size) { out[i] = a[i] + b[i]; }
+}

@@ -1,0 +1,172 @@
+/**
+ * A shape over a buffer on the GPU; no arithmetic. Tensors are row-major and contiguous, images [N, H, W, C].
+ *
+ * Lifetime: what a `scope` makes is freed when the scope ends, except what its function returns. What is made outside
+ * any scope is its maker's (`release` frees it), with the garbage collector as a safety net.
+ */
+import type { Device } from './device.ts'
+import { ShapeError, show } from './errors.ts'
+import { memoryOf, type Storage } from './memory.ts'
+
+export type DType = 'f32' | 'u32'
+export type Shape = readonly number[]
+
+export const sizeOf = (shape: Shape): number => shape.reduce((product, n) => product * n, 1)
+
+/** What autograd keeps of the op that made a tensor. */
+export interface Node {
+  readonly id: number
+  readonly name: string
+  readonly inputs: readonly Tensor[]
+  /** The gradient of each input, null where none is needed. Takes the output's gradient. */
+  readonly backward: (dy: Tensor) => readonly (Tensor | null)[]
+  /** Lets go of the tensors kept for `backward`. */
+  release(): void
+}
+
+export class Tensor {
+  readonly device: Device
+  readonly shape: Shape
+  readonly dtype: DType
+  readonly size: number
+  /** Leaves that require a gradient get one in `grad`; ops on them are recorded. */
+  requiresGrad = false
+  grad: Tensor | null = null
+  /** The op that made this tensor, where it was recorded. */
+  node: Node | null = null
+  #storage: Storage | null
+  #users = 1
+
+  /** Wraps a storage that the caller has retained for it. Use `empty`, `Tensor.from` or `Tensor.zeros`. */
+  constructor(device: Device, storage: Storage, shape: Shape, dtype: DType = 'f32') {
+    this.device = device
+    this.shape = shape
+    this.dtype = dtype
+    this.size = sizeOf(shape)
+    this.#storage = storage
+    liveTensors++
+    const scope = scopes.at(-1)
+    if (scope) scope.tensors.push(this)
+    else collected.register(this, storage, this)
+  }
+
+  /** A tensor with `data` in it. @throws ShapeError when their lengths differ. */
+  static from(device: Device, data: Float32Array | Uint32Array, shape: Shape = [data.length]): Tensor {
+    if (data.length !== sizeOf(shape)) throw new ShapeError(`${show(shape)} does not hold ${data.length} elements`)
+    const tensor = empty(device, shape, data instanceof Uint32Array ? 'u32' : 'f32')
+    if (data.length) device.write(tensor.storage.buffer, data)
+    return tensor
+  }
+
+  static zeros(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
+    const tensor = empty(device, shape, dtype)
+    device.clear(tensor.storage.buffer)
+    return tensor
+  }
+
+  /** @throws Error when the tensor has been freed. */
+  get storage(): Storage {
+    if (!this.#storage) throw new Error(`a tensor ${show(this.shape)} was used after its scope freed it`)
+    return this.#storage
+  }
+
+  /** The elements, once the GPU has made them. Later changes of the tensor do not show. */
+  async read(): Promise<Float32Array<ArrayBuffer>> {
+    this.#expect('f32')
+    return new Float32Array(await this.device.read(this.storage.buffer, this.size * 4))
+  }
+
+  /** `read` for a tensor of u32. */
+  async readU32(): Promise<Uint32Array<ArrayBuffer>> {
+    this.#expect('u32')
+    return new Uint32Array(await this.device.read(this.storage.buffer, this.size * 4))
+  }
+
+  /** The only element of a tensor that has one. */
+  async item(): Promise<number> {
+    if (this.size !== 1) throw new ShapeError(`item: the tensor has ${this.size} elements ${show(this.shape)}, not one`)
+    return this.dtype === 'f32' ? (await this.read())[0] : (await this.readU32())[0]
+  }
+
+  /** Overwrites the elements in place, for parameters and buffers. */
+  write(data: Float32Array | Uint32Array): void {
+    if (data.length !== this.size) throw new ShapeError(`${show(this.shape)} does not hold ${data.length} elements`)
+    this.device.write(this.storage.buffer, data)
+  }
+
+  /** Another view of the same elements. Not recorded; `reshape` in engine/ops is. */
+  view(shape: Shape): Tensor {
+    if (sizeOf(shape) !== this.size) throw new ShapeError(`${show(this.shape)} cannot be viewed as ${show(shape)}`)
+    return new Tensor(this.device, this.storage.retain(), shape, this.dtype)
+  }
+
+  /** Adds a use: the tensor outlives its scope until `release` is called once more. */
+  retain(): this {
+    this.#users++
+    return this
+  }
+
+  /** Gives up one use; the last one frees the buffer. */
+  release(): void {
+    if (--this.#users > 0 || !this.#storage) return
+    collected.unregister(this)
+    this.#storage.release()
+    this.#storage = null
+    liveTensors--
+  }
+
+  #expect(dtype: DType): void {
+    if (this.dtype !== dtype) throw new Error(`a tensor of ${this.dtype} cannot be read as ${dtype}`)
+  }
+}
+
+/** A tensor whose elements are undefined until a kernel writes them. */
+export function empty(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
+  const storage = memoryOf(device).take(sizeOf(shape) * 4, `a tensor ${show(shape)}`)
+  return new Tensor(device, storage, shape, dtype)
+}
+
+/** Tensors not yet freed, on all devices. */
+export const countTensors = (): number => liveTensors
+
+interface Scope {
+  tensors: Tensor[]
+  nodes: Node[]
+}
+
+let liveTensors = 0
+const scopes: Scope[] = []
+const collected = new FinalizationRegistry<Storage>((storage) => {
+  storage.release()
+  liveTensors--
+})
+
+/**
+ * Runs `make` and frees every tensor that it made, except the tensors it returns (itself, in an array or as the values
+ * of an object), which pass to the scope outside. The outermost scope also forgets what autograd recorded: wrap a
+ * training step in one. Results may be read inside: the promise of `read` outlives the scope.
+ */
+export function scope<T>(make: () => T): T {
+  const inner: Scope = { tensors: [], nodes: [] }
+  scopes.push(inner)
+  let kept = new Set<unknown>()
+  try {
+    const result = make()
+    kept = new Set(result instanceof Tensor || typeof result !== 'object' ? [result] : Object.values(result ?? {}))
+    return result
+  } finally {
+    scopes.pop()
+    const outer = scopes.at(-1)
+    for (const tensor of inner.tensors) {
+      if (!kept.has(tensor)) tensor.release()
+      else if (outer) outer.tensors.push(tensor)
+    }
+    if (outer) outer.nodes.push(...inner.nodes)
+    else for (const node of inner.nodes) node.release()
+  }
+}
+
+/** Hands a node to the scope that will let it go. */
+export function trackNode(node: Node): void {
+  scopes.at(-1)?.nodes.push(node)
+}
