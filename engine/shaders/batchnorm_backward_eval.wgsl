@@ -1,0 +1,30 @@
+// The gradient of x where running statistics, constants, normalised it: dx = dy · weight / √(variance + eps).
+//
+//   dy, dx: [rows, channels], rows = N·H·W of an NHWC image
+//   variance, weight: [channels]
+// A thread walks down one channel of rowsPerSlice rows, so that it reads the channel's two numbers once.
+// LANES: channels that a workgroup takes side by side, so that its reads are contiguous.
+
+struct Params { rows: u32, channels: u32, rowsPerSlice: u32, eps: f32 }
+
+const LANES: u32 = 64;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read> variance: array<f32>;
+@group(0) @binding(3) var<storage, read> weight: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let channel = group.x * LANES + lane;
+  if (channel >= params.channels) { return; }
+  let first = group.y * params.rowsPerSlice;
+  let count = min(params.rowsPerSlice, params.rows - first);
+  let scale = weight[channel] / sqrt(variance[channel] + params.eps);
+  var at = first * params.channels + channel;
+  for (var row = 0u; row < count; row++) {
+    dx[at] = dy[at] * scale;
+    at += params.channels;
+  }
+}

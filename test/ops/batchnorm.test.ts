@@ -1,0 +1,82 @@
+/** What the table does not see of batch normalisation: statistics, means far from zero, and refusals. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ShapeError, scope } from '../../engine/index.ts'
+import { batchNorm2d } from '../../engine/ops/batchnorm.ts'
+import * as reference from '../reference/batchnorm.ts'
+import { close, map, nd, Random } from '../reference/nd.ts'
+import { ROUNDING, tensor } from './check.ts'
+
+const test = suite('batchNorm2d')
+const random = new Random(11)
+
+/** [rows, 1, 1, channels] of statistics to start from, as torch.nn.BatchNorm2d has them. */
+async function start(channels: number) {
+  const [zeros, ones] = [nd([channels]), map(nd([channels]), () => 1)]
+  const [weight, bias, runningMean, runningVar] = await Promise.all([ones, zeros, zeros, ones].map(tensor))
+  return {
+    onGpu: { weight, bias, runningMean, runningVar },
+    onCpu: { weight: ones, bias: zeros, runningMean: zeros, runningVar: ones },
+  }
+}
+
+test('moves the running statistics in training, the variance without bias', async () => {
+  // 33 · 65 rows are cut into several slices, the last one shorter.
+  const x = random.normal([1, 33, 65, 7])
+  const { onGpu, onCpu } = await start(7)
+  const gpuX = await tensor(x)
+  scope(() => batchNorm2d(gpuX, { ...onGpu, training: true, momentum: 0.3 }))
+  const expected = reference.batchNorm2d(x, { ...onCpu, training: true, momentum: 0.3, eps: 1e-5 })
+  close(await onGpu.runningMean.read(), expected.runningMean, ROUNDING, 'running mean')
+  close(await onGpu.runningVar.read(), expected.runningVar, ROUNDING, 'running variance')
+})
+
+test('leaves the running statistics alone in evaluation', async () => {
+  const { onGpu } = await start(3)
+  const gpuX = await tensor(random.normal([2, 3, 3, 3]))
+  scope(() => batchNorm2d(gpuX, { ...onGpu, training: false }))
+  assert.equal([...(await onGpu.runningMean.read())], [0, 0, 0])
+  assert.equal([...(await onGpu.runningVar.read())], [1, 1, 1])
+})
+
+test('finds a variance of 1 around a mean of 1000', async () => {
+  // E[x²] − E[x]² would lose it: float32 holds 10⁶ to 0.06. What is left is the rounding of the mean, 3e-5 at most,
+  // against a standard deviation of 1.
+  const x = map(random.normal([16, 9, 9, 5]), (value) => Math.fround(1000 + value))
+  const { onGpu, onCpu } = await start(5)
+  const gpuX = await tensor(x)
+  const out = scope(() => batchNorm2d(gpuX, { ...onGpu, training: true, momentum: 1 }).read())
+  const expected = reference.batchNorm2d(x, { ...onCpu, training: true, momentum: 1, eps: 1e-5 })
+  close(await onGpu.runningVar.read(), expected.runningVar, ROUNDING, 'running variance')
+  close(await out, expected.out, { rtol: 1e-5, atol: 3e-5 }, 'output')
+})
+
+test('finds a small variance behind a first value that lies far off', async () => {
+  const x = map(random.normal([200, 1, 1, 2]), (value, i) => Math.fround(i < 2 ? 1e4 : value))
+  const { onGpu, onCpu } = await start(2)
+  const gpuX = await tensor(x)
+  scope(() => batchNorm2d(gpuX, { ...onGpu, training: true, momentum: 1 }))
+  const expected = reference.batchNorm2d(x, { ...onCpu, training: true, momentum: 1, eps: 1e-5 })
+  close(await onGpu.runningVar.read(), expected.runningVar, ROUNDING, 'running variance')
+})
+
+test('normalises constant channels to the bias', async () => {
+  const { onGpu } = await start(65)
+  const gpuX = await tensor(map(nd([3, 5, 5, 65]), (_, i) => Math.fround(0.1 * (i % 65))))
+  const out = await scope(() => batchNorm2d(gpuX, { ...onGpu, training: true }).read())
+  assert.ok(out.every((value) => value === 0))
+})
+
+test('says which shape is wrong', async () => {
+  const { onGpu } = await start(3)
+  const gpuX = await tensor(nd([2, 3, 3, 4]))
+  assert.throws(
+    () => batchNorm2d(gpuX, { ...onGpu, training: true }),
+    (error: Error) =>
+      error instanceof ShapeError && /weight is \[3\], x has 4 channels \[2, 3, 3, 4\]/.test(error.message),
+  )
+  const single = await tensor(nd([1, 1, 1, 3]))
+  assert.throws(() => batchNorm2d(single, { ...onGpu, training: true }), /larger batch/)
+})
+
+test.run()
