@@ -14,23 +14,28 @@ export function sgdStep(
   return { param: map(param, (w, i) => w - lr * moved.data[i]), velocity: moved }
 }
 
-/** One step of torch.optim.Adadelta (Zeiler, 2012, algorithm 1, with a learning rate and weight decay). */
+export interface AdadeltaState {
+  squareAverage: Nd
+  deltaAverage: Nd
+}
+
+/** One step of torch.optim.Adadelta (Zeiler 2012, algorithm 1, with a learning rate and weight decay). */
 export function adadeltaStep(
   param: Nd,
   grad: Nd,
-  squareAverage: Nd,
-  accumulatedDelta: Nd,
+  state: AdadeltaState,
   { lr, rho, eps, weightDecay }: { lr: number; rho: number; eps: number; weightDecay: number },
-): { param: Nd; squareAverage: Nd; accumulatedDelta: Nd } {
+): AdadeltaState & { param: Nd } {
+  const averaged = (average: Nd, of: Nd) => map(average, (value, i) => rho * value + (1 - rho) * of.data[i] ** 2)
   const g = map(grad, (value, i) => value + weightDecay * param.data[i])
-  const average = map(squareAverage, (value, i) => rho * value + (1 - rho) * g.data[i] ** 2)
-  const delta = map(
-    g,
-    (value, i) => (Math.sqrt(accumulatedDelta.data[i] + eps) / Math.sqrt(average.data[i] + eps)) * value,
-  )
+  const squareAverage = averaged(state.squareAverage, g)
+  const delta = map(g, (value, i) => {
+    const ratio = (state.deltaAverage.data[i] + eps) / (squareAverage.data[i] + eps)
+    return Math.sqrt(ratio) * value
+  })
   return {
     param: map(param, (w, i) => w - lr * delta.data[i]),
-    squareAverage: average,
-    accumulatedDelta: map(accumulatedDelta, (value, i) => rho * value + (1 - rho) * delta.data[i] ** 2),
+    squareAverage,
+    deltaAverage: averaged(state.deltaAverage, delta),
   }
 }
