@@ -3,5 +3,17 @@ export { backward, noGrad } from './autograd.ts'
 export { Device } from './device.ts'
 export { GpuError, ShapeError } from './errors.ts'
 export { memoryOf } from './memory.ts'
+export { type BatchNorm2dOptions, batchNorm2d } from './ops/batchnorm.ts'
 export { add, addRelu, relu } from './ops/elementwise.ts'
+export { type NormalizeImagesOptions, normalizeImages } from './ops/image.ts'
+export { crossEntropy, logSoftmax, nllLoss, topkCorrect } from './ops/loss.ts'
+export { adaptiveAvgPool2d, type MaxPool2dOptions, maxPool2d } from './ops/pool.ts'
+export { flatten, reshape } from './ops/reshape.ts'
+export {
+  type AdadeltaState,
+  type AdadeltaStepOptions,
+  adadeltaStep,
+  type SgdStepOptions,
+  sgdStep,
+} from './ops/update.ts'
 export { countTensors, type DType, empty, type Shape, scope, Tensor } from './tensor.ts'

@@ -1,0 +1,133 @@
+/**
+ * Every op against its float64 reference, forward and each gradient, on sizes that no tile divides. A new op adds a row.
+ */
+import { suite } from 'uvu'
+import { Tensor } from '../../engine/index.ts'
+import { batchNorm2d } from '../../engine/ops/batchnorm.ts'
+import { add, addRelu, relu } from '../../engine/ops/elementwise.ts'
+import { crossEntropy, logSoftmax, nllLoss } from '../../engine/ops/loss.ts'
+import { adaptiveAvgPool2d, maxPool2d } from '../../engine/ops/pool.ts'
+import * as batchnorm from '../reference/batchnorm.ts'
+import * as elementwise from '../reference/elementwise.ts'
+import * as loss from '../reference/loss.ts'
+import { map, type Nd, Random } from '../reference/nd.ts'
+import * as pool from '../reference/pool.ts'
+import { checkOp, type Row, whole } from './check.ts'
+
+const random = new Random(7)
+const test = suite('ops')
+
+function row<Name extends string>(row: Row<Name>): void {
+  test(row.name, () => checkOp(row))
+}
+
+for (const shape of [[1], [7, 33], [3, 5, 65, 2]]) {
+  const [a, b] = [random.normal(shape), random.normal(shape)]
+  row({ name: `relu [${shape}]`, inputs: { x: a }, op: ({ x }) => relu(x), reference: ({ x }) => elementwise.relu(x) })
+  row({
+    name: `add [${shape}]`,
+    inputs: { a, b },
+    op: ({ a, b }) => add(a, b),
+    reference: ({ a, b }) => elementwise.add(a, b),
+  })
+  row({
+    name: `addRelu [${shape}]`,
+    inputs: { a, b },
+    op: ({ a, b }) => addRelu(a, b),
+    reference: ({ a, b }) => elementwise.addRelu(a, b),
+  })
+}
+
+for (const shape of [
+  [1, 3, 1, 1],
+  [1, 7, 5, 3],
+  [3, 7, 7, 65],
+  [5, 33, 33, 130],
+]) {
+  const channels = [shape[3]]
+  const positive = (x: Nd) => map(x, (value) => Math.fround(0.5 + Math.abs(value)))
+  const inputs = { x: random.normal(shape), weight: random.normal(channels), bias: random.normal(channels) }
+  const [runningMean, runningVar] = [random.normal(channels), positive(random.normal(channels))]
+  for (const training of [true, false])
+    row({
+      name: `batchNorm2d ${training ? 'training' : 'evaluating'} [${shape}]`,
+      inputs,
+      op: ({ x, weight, bias }) => {
+        const [mean, variance] = [runningMean, runningVar].map((y) => Tensor.from(x.device, Float32Array.from(y.data)))
+        return batchNorm2d(x, { weight, bias, runningMean: mean, runningVar: variance, training })
+      },
+      reference: ({ x, weight, bias }) =>
+        batchnorm.batchNorm2d(x, { weight, bias, runningMean, runningVar, training, momentum: 0.1, eps: 1e-5 }),
+    })
+}
+
+for (const [shape, options] of [
+  [[1, 1, 1, 1], { kernelSize: 1, stride: 1, padding: 0 }],
+  [[2, 7, 9, 65], { kernelSize: 2, stride: 2, padding: 0 }],
+  [[3, 15, 14, 33], { kernelSize: 3, stride: 2, padding: 1 }],
+  [[1, 11, 8, 5], { kernelSize: 3, stride: 1, padding: 1 }],
+  [[2, 13, 13, 3], { kernelSize: 2, stride: 3, padding: 1 }],
+  [[1, 9, 33, 7], { kernelSize: 5, stride: 2, padding: 2 }],
+] as const)
+  row({
+    name: `maxPool2d [${shape}] window ${options.kernelSize}, stride ${options.stride}, padding ${options.padding}`,
+    // Few distinct values, so that most windows have ties.
+    inputs: { x: random.integers(shape, 4) },
+    op: ({ x }) => maxPool2d(x, options),
+    reference: ({ x }) => pool.maxPool2d(x, options),
+  })
+
+for (const [shape, parts] of [
+  [
+    [1, 1, 1, 1],
+    [1, 1],
+  ],
+  [
+    [3, 7, 7, 130],
+    [1, 1],
+  ],
+  [
+    [2, 10, 7, 65],
+    [3, 4],
+  ],
+  [
+    [1, 3, 5, 33],
+    [7, 5],
+  ],
+] as const)
+  row({
+    name: `adaptiveAvgPool2d [${shape}] to [${parts}]`,
+    inputs: { x: random.normal(shape) },
+    op: ({ x }) => adaptiveAvgPool2d(x, parts),
+    reference: ({ x }) => pool.adaptiveAvgPool2d(x, parts),
+  })
+
+for (const shape of [
+  [1, 1],
+  [7, 10],
+  [33, 65],
+  [5, 1000],
+]) {
+  const x = map(random.normal(shape), (value) => Math.fround(10 * value))
+  const labels = random.integers([shape[0]], shape[1])
+  row({
+    name: `logSoftmax [${shape}]`,
+    inputs: { x },
+    op: ({ x }) => logSoftmax(x),
+    reference: ({ x }) => loss.logSoftmax(x),
+  })
+  row({
+    name: `nllLoss [${shape}]`,
+    inputs: { x },
+    op: ({ x }) => nllLoss(x, whole(x, labels)),
+    reference: ({ x }) => loss.nllLoss(x, labels),
+  })
+  row({
+    name: `crossEntropy [${shape}]`,
+    inputs: { x },
+    op: ({ x }) => crossEntropy(x, whole(x, labels)),
+    reference: ({ x }) => loss.crossEntropy(x, labels),
+  })
+}
+
+test.run()
