@@ -4,6 +4,7 @@ export { Device } from './device.ts'
 export { GpuError, ShapeError } from './errors.ts'
 export { memoryOf } from './memory.ts'
 export { type BatchNorm2dOptions, batchNorm2d } from './ops/batchnorm.ts'
+export { type DropoutOptions, dropout } from './ops/dropout.ts'
 export { add, addRelu, relu } from './ops/elementwise.ts'
 export { type NormalizeImagesOptions, normalizeImages } from './ops/image.ts'
 export { crossEntropy, logSoftmax, nllLoss, topkCorrect } from './ops/loss.ts'
@@ -16,4 +17,5 @@ export {
   type SgdStepOptions,
   sgdStep,
 } from './ops/update.ts'
+export { imageStream, type Key, nameStream, type Stream, shuffled } from './random.ts'
 export { countTensors, type DType, empty, type Shape, scope, Tensor } from './tensor.ts'
