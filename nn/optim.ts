@@ -1,0 +1,137 @@
+/** Optimizers, as torch.optim has them. Each step is one dispatch a parameter, and nothing waits for the GPU. */
+import { adadeltaStep, sgdStep, type Tensor } from '../engine/index.ts'
+import { nameStream } from '../engine/random.ts'
+import type { SafetensorsTensor } from './formats/safetensors.ts'
+import { constant } from './init.ts'
+import { loadState, StateError, saveState } from './state.ts'
+import { Buffer, type Parameter } from './variable.ts'
+
+/** What an optimizer needs to go on bit for bit. */
+export interface OptimizerState {
+  /** 'SGD' or 'Adadelta'. */
+  name: string
+  settings: Record<string, number>
+  /** `state.0.momentum_buffer`, …: PyTorch's names; numbered as the parameters were given, in PyTorch's layout. */
+  tensors: Map<string, SafetensorsTensor>
+}
+
+/**
+ * @typeParam S its settings, the learning rate among them
+ * @typeParam K the names, PyTorch's, of what it keeps for each parameter
+ */
+export abstract class Optimizer<S extends { lr: number } = { lr: number }, K extends string = string> {
+  abstract readonly name: string
+  readonly params: readonly Parameter[]
+  protected settings: S
+  readonly #state: readonly Record<K, Buffer>[]
+
+  /**
+   * @param params on a device already; `step` leaves those without a gradient alone
+   * @param kept what is kept for each parameter, zeros before the first step
+   */
+  constructor(params: Iterable<Parameter>, settings: S, kept: readonly K[]) {
+    this.params = [...params]
+    this.settings = settings
+    this.#state = this.params.map((param) => {
+      const entries = kept.map((name) => [name, zerosLike(param)])
+      return Object.fromEntries(entries) as Record<K, Buffer>
+    })
+  }
+
+  /** One step on one parameter. */
+  protected abstract update(param: Tensor, grad: Tensor, kept: Readonly<Record<K, Buffer>>): void
+
+  /** Learning rate; may be changed between steps. */
+  get lr(): number {
+    return this.settings.lr
+  }
+
+  set lr(lr: number) {
+    this.settings = { ...this.settings, lr }
+  }
+
+  /** Forgets the gradients of its parameters. */
+  zeroGrad(): void {
+    for (const param of this.params) param.zeroGrad()
+  }
+
+  /** Moves every parameter that has a gradient. */
+  step(): void {
+    this.params.forEach((param, i) => {
+      if (param.grad) this.update(param.tensor, param.grad, this.#state[i])
+    })
+  }
+
+  async stateDict(): Promise<OptimizerState> {
+    return { name: this.name, settings: { ...this.settings }, tensors: await saveState(this.#named()) }
+  }
+
+  /** @throws StateError when the state is of another optimizer or of other parameters. */
+  loadStateDict({ name, settings, tensors }: OptimizerState): void {
+    if (name !== this.name) throw new StateError(`the state is of ${name}, this optimizer is ${this.name}`)
+    const lacking = Object.keys(this.settings).filter((setting) => typeof settings[setting] !== 'number')
+    if (lacking.length > 0) throw new StateError(`the state of ${name} lacks ${lacking.join(', ')}`)
+    loadState(this.name, this.#named(), tensors)
+    this.settings = { ...this.settings, ...settings }
+  }
+
+  /** Gives the memory of what it keeps back. */
+  free(): void {
+    for (const [, buffer] of this.#named()) buffer.free()
+  }
+
+  *#named(): Generator<[name: string, buffer: Buffer]> {
+    for (const [i, kept] of this.#state.entries())
+      for (const [name, buffer] of Object.entries<Buffer>(kept)) yield [`state.${i}.${name}`, buffer]
+  }
+}
+
+function zerosLike({ shape, layout, tensor }: Parameter): Buffer {
+  const buffer = new Buffer(shape, { layout, init: constant(0) })
+  buffer.place(tensor.device, nameStream(0, ''))
+  return buffer
+}
+
+export interface SGDOptions {
+  lr: number
+  momentum?: number
+  weightDecay?: number
+}
+
+/** torch.optim.SGD, without dampening and Nesterov momentum. */
+export class SGD extends Optimizer<Required<SGDOptions>, 'momentum_buffer'> {
+  override readonly name = 'SGD'
+
+  constructor(params: Iterable<Parameter>, { lr, momentum = 0, weightDecay = 0 }: SGDOptions) {
+    super(params, { lr, momentum, weightDecay }, ['momentum_buffer'])
+  }
+
+  protected override update(param: Tensor, grad: Tensor, kept: Readonly<Record<'momentum_buffer', Buffer>>): void {
+    sgdStep(param, grad, kept.momentum_buffer.tensor, this.settings)
+  }
+}
+
+export interface AdadeltaOptions {
+  lr?: number
+  rho?: number
+  eps?: number
+  weightDecay?: number
+}
+
+/** torch.optim.Adadelta (Zeiler 2012). */
+export class Adadelta extends Optimizer<Required<AdadeltaOptions>, 'square_avg' | 'acc_delta'> {
+  override readonly name = 'Adadelta'
+
+  constructor(params: Iterable<Parameter>, { lr = 1, rho = 0.9, eps = 1e-6, weightDecay = 0 }: AdadeltaOptions = {}) {
+    super(params, { lr, rho, eps, weightDecay }, ['square_avg', 'acc_delta'])
+  }
+
+  protected override update(
+    param: Tensor,
+    grad: Tensor,
+    kept: Readonly<Record<'square_avg' | 'acc_delta', Buffer>>,
+  ): void {
+    const averages = { squareAverage: kept.square_avg.tensor, deltaAverage: kept.acc_delta.tensor }
+    adadeltaStep(param, grad, averages, this.settings)
+  }
+}

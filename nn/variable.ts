@@ -1,0 +1,156 @@
+/**
+ * The tensors that modules keep: parameters, which are trained, and buffers, which are not. Each is on no device until
+ * its model is moved to one (`Module.to`); only then does it start from its `init`, unless a state was loaded before.
+ */
+import { type Device, type Shape, Tensor } from '../engine/index.ts'
+import type { Stream } from '../engine/random.ts'
+import { sizeOf } from '../engine/tensor.ts'
+import type { SafetensorsData, SafetensorsDtype, SafetensorsTensor } from './formats/safetensors.ts'
+import type { Init } from './init.ts'
+import { inverse, permute, permuteShape } from './permute.ts'
+
+/** A part of a model's state, as `stateDict` and `loadStateDict` see it: in PyTorch's shape and layout. */
+export interface Stored {
+  readonly savedShape: Shape
+  readonly savedDtypes: readonly SafetensorsDtype[]
+  save(): Promise<SafetensorsTensor>
+  /** Takes elements whose shape and dtype were checked. */
+  load(data: SafetensorsData): void
+  place(device: Device, stream: Stream): void
+  free(): void
+}
+
+/**
+ * In which order PyTorch has the axes of a tensor: `conv` is HWIO here and OIHW there, `linear` [in, out] here and
+ * [out, in] there. Kernels want the output channel last.
+ */
+export type Layout = 'conv' | 'linear' | 'same'
+
+const SAVED_AXES: Readonly<Record<Layout, readonly number[] | null>> = {
+  conv: [3, 2, 0, 1],
+  linear: [1, 0],
+  same: null,
+}
+
+export abstract class Variable implements Stored {
+  /** In the kernels' layout. */
+  readonly shape: Shape
+  readonly layout: Layout
+  readonly savedShape: Shape
+  readonly savedDtypes = ['F32', 'F64', 'F16', 'BF16'] as const
+  /** What it starts from. */
+  init: Init
+  #loaded: Float32Array | null = null
+  #tensor: Tensor | null = null
+
+  constructor(shape: Shape, { layout = 'same', init }: { layout?: Layout; init: Init }) {
+    this.shape = shape
+    this.layout = layout
+    this.init = init
+    const axes = SAVED_AXES[layout]
+    this.savedShape = axes ? permuteShape(shape, axes) : shape
+  }
+
+  get size(): number {
+    return sizeOf(this.shape)
+  }
+
+  get placed(): boolean {
+    return this.#tensor !== null
+  }
+
+  /** The elements on the GPU. @throws Error before the model was moved to a device. */
+  get tensor(): Tensor {
+    if (!this.#tensor)
+      throw new Error(`a parameter [${this.shape}] is on no device: call to(device) on the model first`)
+    return this.#tensor
+  }
+
+  /** Puts the elements on a device: those loaded before, or else new ones drawn from `stream`. */
+  place(device: Device, stream: Stream): void {
+    if (this.#tensor?.device === device) return
+    if (this.#tensor) throw new Error('a model stays on its device: save its state and load it into another model')
+    if (!this.#loaded) {
+      this.#loaded = new Float32Array(this.size)
+      this.init(this.#loaded, stream)
+    }
+    this.#tensor = Tensor.from(device, this.#loaded, this.shape)
+    this.#loaded = null
+  }
+
+  async save(): Promise<SafetensorsTensor> {
+    const data = await this.tensor.read()
+    const axes = SAVED_AXES[this.layout]
+    return { dtype: 'F32', shape: this.savedShape, data: axes ? permute(data, this.shape, axes) : data }
+  }
+
+  load(saved: SafetensorsData): void {
+    let data = saved instanceof Float32Array ? saved : Float32Array.from(saved as Float64Array)
+    const axes = SAVED_AXES[this.layout]
+    if (axes) data = permute(data, this.savedShape, inverse(axes))
+    if (this.#tensor) this.#tensor.write(data)
+    else this.#loaded = data
+  }
+
+  free(): void {
+    this.#tensor?.release()
+    this.#tensor = null
+  }
+}
+
+/** A tensor that is trained. Its gradient accumulates in `grad`. */
+export class Parameter extends Variable {
+  #requiresGrad = true
+
+  /** False for a frozen parameter: ops record nothing for its sake. */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad
+  }
+
+  set requiresGrad(mode: boolean) {
+    this.#requiresGrad = mode
+    if (this.placed) this.tensor.requiresGrad = mode
+  }
+
+  get grad(): Tensor | null {
+    return this.tensor.grad
+  }
+
+  override place(device: Device, stream: Stream): void {
+    super.place(device, stream)
+    this.tensor.requiresGrad = this.#requiresGrad
+  }
+
+  /** Forgets the gradient. */
+  zeroGrad(): void {
+    this.tensor.grad?.release()
+    this.tensor.grad = null
+  }
+
+  override free(): void {
+    if (this.placed) this.zeroGrad()
+    super.free()
+  }
+}
+
+/** A tensor that is kept but not trained. */
+export class Buffer extends Variable {}
+
+/** A number that is kept on the CPU and saved as an I64 scalar. */
+export class Counter implements Stored {
+  value = 0
+  readonly savedShape = []
+  readonly savedDtypes = ['I64'] as const
+
+  async save(): Promise<SafetensorsTensor> {
+    return { dtype: 'I64', shape: [], data: BigInt64Array.of(BigInt(this.value)) }
+  }
+
+  load(data: SafetensorsData): void {
+    this.value = Number(data[0])
+  }
+
+  place(): void {}
+
+  free(): void {}
+}
