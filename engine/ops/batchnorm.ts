@@ -2,7 +2,6 @@
 import { record } from '../autograd.ts'
 import type { Device } from '../device.ts'
 import { ShapeError, show } from '../errors.ts'
-import { Kernel } from '../kernel.ts'
 import applySource from '../shaders/batchnorm_apply.wgsl'
 import backwardEvalSource from '../shaders/batchnorm_backward_eval.wgsl'
 import backwardFinishSource from '../shaders/batchnorm_backward_finish.wgsl'
@@ -12,25 +11,27 @@ import slicesSource from '../shaders/batchnorm_slices.wgsl'
 import statsSource from '../shaders/batchnorm_stats.wgsl'
 import statsFinishSource from '../shaders/batchnorm_stats_finish.wgsl'
 import { empty, scope, type Tensor } from '../tensor.ts'
+import { ChannelKernel, ITEMS, LANES, stepsOf } from './channels.ts'
 
-const statsKernel = new Kernel('batchnorm_stats', statsSource)
-const statsFinishKernel = new Kernel('batchnorm_stats_finish', [slicesSource, statsFinishSource])
-const applyKernel = new Kernel('batchnorm_apply', applySource)
-const backwardSumsKernel = new Kernel('batchnorm_backward_sums', backwardSumsSource)
-const backwardFinishKernel = new Kernel('batchnorm_backward_finish', [slicesSource, backwardFinishSource])
-const backwardTrainKernel = new Kernel('batchnorm_backward_train', backwardTrainSource)
-const backwardEvalKernel = new Kernel('batchnorm_backward_eval', backwardEvalSource)
-
-/** LANES and CHANNELS of the shaders: the channels that a workgroup of a first and of a second pass takes. */
-const LANES = 64
-const FINISH_CHANNELS = 8
+const statsKernel = new ChannelKernel('batchnorm_stats', statsSource)
+const statsFinishKernel = new ChannelKernel('batchnorm_stats_finish', slicesSource, statsFinishSource)
+const applyKernel = new ChannelKernel('batchnorm_apply', applySource)
+const backwardSumsKernel = new ChannelKernel('batchnorm_backward_sums', backwardSumsSource)
+const backwardFinishKernel = new ChannelKernel('batchnorm_backward_finish', slicesSource, backwardFinishSource)
+const backwardTrainKernel = new ChannelKernel('batchnorm_backward_train', backwardTrainSource)
+const backwardEvalKernel = new ChannelKernel('batchnorm_backward_eval', backwardEvalSource)
 
 /**
  * How many rows a thread of a first pass sums: enough to be worth its start, few enough to give a small batch many
- * threads. A large one is cut into SLICES at most, of which each of the second pass's 32 threads a channel adds 32.
+ * threads. A large batch is cut into so many slices at most: on a GPU 32 for each of the 32 threads by which the second
+ * pass adds up a channel; on a CPU as many as one thread adds up, which keep its few cores as busy.
  */
 const ROWS_TO_SUM = 32
-const SLICES = 1024
+const MOST_SLICES = { gpu: 1024, software: 32 }
+
+/** The second pass for many slices and for few: LANES and SPREAD of its shaders. */
+const MANY_SLICES = { LANES: 8, SPREAD: 32 }
+const FEW_SLICES = { LANES: 32, SPREAD: 1 }
 
 /** How many rows a thread normalises: it has read four or five numbers of its channel for them. */
 const ROWS_TO_APPLY = 8
@@ -61,7 +62,9 @@ export function batchNorm2d(x: Tensor, options: BatchNorm2dOptions): Tensor {
   const [mean, variance] = training ? batchStatistics(x, layout, options, momentum) : [runningMean, runningVar]
   const out = empty(x.device, x.shape)
   const apply = slice(layout, ROWS_TO_APPLY, x.device.limits.maxComputeWorkgroupsPerDimension)
-  applyKernel.run(x.device, { ...apply.params, eps }, [x, mean, variance, weight, bias, out], apply.workgroups)
+  const params = { ...apply.params, eps }
+  const kernel = applyKernel.for(layout.channels)
+  kernel.run(x.device, params, [x, mean, variance, weight, bias, out], apply.workgroups)
 
   return record('batchNorm2d', out, [x, weight, bias], [x, mean, variance, weight], (dy) => {
     const inParameters = weight.requiresGrad || bias.requiresGrad
@@ -69,10 +72,10 @@ export function batchNorm2d(x: Tensor, options: BatchNorm2dOptions): Tensor {
       inParameters || training ? parameterGrads(x, dy, mean, variance, layout, eps) : [null, null]
     if (!x.requiresGrad) return [null, dWeight, dBias]
     const dx = empty(x.device, x.shape)
-    const params = { ...apply.params, eps }
-    if (training)
-      backwardTrainKernel.run(x.device, params, [x, dy, mean, variance, weight, dBias!, dWeight!, dx], apply.workgroups)
-    else backwardEvalKernel.run(x.device, params, [dy, variance, weight, dx], apply.workgroups)
+    const [kernel, bindings] = training
+      ? [backwardTrainKernel, [x, dy, mean, variance, weight, dBias!, dWeight!, dx]]
+      : [backwardEvalKernel, [dy, variance, weight, dx]]
+    kernel.for(layout.channels).run(x.device, params, bindings, apply.workgroups)
     return [dx, dWeight, dBias]
   })
 }
@@ -100,13 +103,14 @@ function layoutOf(x: Tensor, { weight, bias, runningMean, runningVar, training }
 /** The batch's mean and biased variance, [C] each; the running statistics are moved towards them. */
 function batchStatistics(x: Tensor, layout: Layout, options: BatchNorm2dOptions, momentum: number): [Tensor, Tensor] {
   const { device } = x
+  const { channels } = layout
   return scope(() => {
-    const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, SLICES)
-    const [means, squares] = emptyPair(device, [slices, layout.channels])
-    statsKernel.run(device, params, [x, means, squares], workgroups)
-    const [mean, variance] = emptyPair(device, [layout.channels])
+    const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, mostSlices(device))
+    const [means, squares] = emptyPair(device, [slices, channels])
+    statsKernel.for(channels).run(device, params, [x, means, squares], workgroups)
+    const [mean, variance] = emptyPair(device, [channels])
     const bindings = [means, squares, mean, variance, options.runningMean, options.runningVar]
-    statsFinishKernel.run(device, { ...params, slices, momentum }, bindings, finishWorkgroups(layout))
+    finish(statsFinishKernel, device, { ...params, slices, momentum }, bindings)
     return [mean, variance]
   })
 }
@@ -120,24 +124,37 @@ function parameterGrads(
   layout: Layout,
   eps: number,
 ): [Tensor, Tensor] {
-  const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, SLICES)
-  const [sums, products] = emptyPair(x.device, [slices, layout.channels])
-  backwardSumsKernel.run(x.device, { ...params, eps }, [x, dy, mean, variance, sums, products], workgroups)
-  const [dWeight, dBias] = emptyPair(x.device, [layout.channels])
-  const bindings = [sums, products, dBias, dWeight]
-  backwardFinishKernel.run(x.device, { channels: layout.channels, slices }, bindings, finishWorkgroups(layout))
+  const { device } = x
+  const { channels } = layout
+  const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, mostSlices(device))
+  const [sums, products] = emptyPair(device, [slices, channels])
+  backwardSumsKernel.for(channels).run(device, { ...params, eps }, [x, dy, mean, variance, sums, products], workgroups)
+  const [dWeight, dBias] = emptyPair(device, [channels])
+  finish(backwardFinishKernel, device, { channels, slices }, [sums, products, dBias, dWeight])
   return [dWeight, dBias]
 }
+
+const mostSlices = (device: Device): number => (device.software ? MOST_SLICES.software : MOST_SLICES.gpu)
 
 /** Cuts the rows into slices of `rowsAtLeast`, or longer ones where there would be more than `most`. */
 function slice({ rows, channels }: Layout, rowsAtLeast: number, most: number) {
   const rowsPerSlice = Math.max(rowsAtLeast, Math.ceil(rows / most))
   const slices = Math.ceil(rows / rowsPerSlice)
-  const workgroups: [number, number] = [Math.ceil(channels / LANES), slices]
+  const workgroups: [number, number] = [Math.ceil(stepsOf(channels) / LANES), Math.ceil(slices / ITEMS)]
   return { slices, params: { rows, channels, rowsPerSlice }, workgroups }
 }
 
-const finishWorkgroups = ({ channels }: Layout): [number] => [Math.ceil(channels / FINISH_CHANNELS)]
+/** Runs a second pass over slices; `params` are its kernel's, `channels` and `slices` among them. */
+function finish(
+  kernel: ChannelKernel,
+  device: Device,
+  params: Readonly<Record<string, number>>,
+  bindings: Tensor[],
+): void {
+  const constants = params.slices > MANY_SLICES.SPREAD ? MANY_SLICES : FEW_SLICES
+  const workgroups = Math.ceil(stepsOf(params.channels) / constants.LANES)
+  kernel.for(params.channels, constants).run(device, params, bindings, [workgroups])
+}
 
 const emptyPair = (device: Device, shape: readonly number[]): [Tensor, Tensor] => [
   empty(device, shape),

@@ -2,23 +2,22 @@
 import { record, wantsGrad } from '../autograd.ts'
 import type { Device } from '../device.ts'
 import { ShapeError, show } from '../errors.ts'
-import { Kernel, spread } from '../kernel.ts'
+import { spread } from '../kernel.ts'
 import adaptiveWindowsSource from '../shaders/adaptive_windows.wgsl'
 import avgPoolSource from '../shaders/avg_pool.wgsl'
 import avgPoolBackwardSource from '../shaders/avg_pool_backward.wgsl'
 import maxPoolSource from '../shaders/max_pool.wgsl'
 import maxPoolBackwardSource from '../shaders/max_pool_backward.wgsl'
-import numbersSource from '../shaders/numbers.wgsl'
 import { empty, scope, type Tensor } from '../tensor.ts'
+import { ChannelKernel, ITEMS, LANES, stepsOf } from './channels.ts'
 
-const maxPoolKernel = new Kernel('max_pool', [numbersSource, maxPoolSource])
-const maxPoolBackwardKernel = new Kernel('max_pool_backward', maxPoolBackwardSource)
-const avgPoolKernel = new Kernel('avg_pool', [adaptiveWindowsSource, avgPoolSource])
-const avgPoolBackwardKernel = new Kernel('avg_pool_backward', [adaptiveWindowsSource, avgPoolBackwardSource])
+const maxPoolKernel = new ChannelKernel('max_pool', maxPoolSource)
+const maxPoolBackwardKernel = new ChannelKernel('max_pool_backward', maxPoolBackwardSource)
+const avgPoolKernel = new ChannelKernel('avg_pool', adaptiveWindowsSource, avgPoolSource)
+const avgPoolBackwardKernel = new ChannelKernel('avg_pool_backward', adaptiveWindowsSource, avgPoolBackwardSource)
 
-/** LANES and PIXELS of the shaders: what a workgroup takes of channels, and of pixels where it takes several. */
-const LANES = 64
-const PIXELS = 8
+/** PIXELS of max_pool.wgsl, the outputs that a thread makes. */
+const PIXELS = 4
 
 export interface MaxPool2dOptions {
   kernelSize: number
@@ -55,14 +54,17 @@ export function maxPool2d(x: Tensor, { kernelSize, stride = kernelSize, padding 
     const out = empty(device, [batch, outHeight, outWidth, channels])
     const winners = empty(device, out.shape, 'u32')
     const pixels = batch * outHeight * outWidth
-    maxPoolKernel.run(device, { ...params, pixels }, [x, out, winners], workgroups(device, pixels / PIXELS, channels))
+    const groups = workgroups(device, pixels / PIXELS, channels)
+    maxPoolKernel.for(channels).run(device, { ...params, pixels }, [x, out, winners], groups)
     return wantsGrad([x]) ? [out, winners] : [out]
   })
   return record('maxPool2d', out, [x], winners ? [winners] : [], (dy) => {
     const dx = empty(device, x.shape)
-    const pixels = batch * height * width
-    const groups = workgroups(device, pixels / PIXELS, channels)
-    maxPoolBackwardKernel.run(device, { ...params, pixels }, [dy, winners!, dx], groups)
+    const [blockRows, blockColumns] = [height, width].map((size) => Math.ceil((size + padding) / stride))
+    const blocks = batch * blockRows * blockColumns
+    const groups = workgroups(device, blocks, channels)
+    const backwardParams = { ...params, blocks, blockRows, blockColumns }
+    maxPoolBackwardKernel.for(channels).run(device, backwardParams, [dy, winners!, dx], groups)
     return [dx]
   })
 }
@@ -81,11 +83,13 @@ export function adaptiveAvgPool2d(x: Tensor, [outHeight, outWidth]: readonly [ro
   const params = { height, width, channels, outHeight, outWidth }
   const out = empty(device, [batch, outHeight, outWidth, channels])
   const pixels = batch * outHeight * outWidth
-  avgPoolKernel.run(device, { ...params, pixels }, [x, out], workgroups(device, pixels, channels))
+  avgPoolKernel.for(channels).run(device, { ...params, pixels }, [x, out], workgroups(device, pixels, channels))
   return record('adaptiveAvgPool2d', out, [x], [], (dy) => {
     const dx = empty(device, x.shape)
     const pixels = batch * height * width
-    avgPoolBackwardKernel.run(device, { ...params, pixels }, [dy, dx], workgroups(device, pixels, channels))
+    avgPoolBackwardKernel
+      .for(channels)
+      .run(device, { ...params, pixels }, [dy, dx], workgroups(device, pixels, channels))
     return [dx]
   })
 }
@@ -95,7 +99,7 @@ function imageShape(op: string, x: Tensor): readonly number[] {
   return x.shape
 }
 
-/** Pixels, or runs of them, over x and y; tiles of channels over z. */
-function workgroups(device: Device, pixels: number, channels: number): [number, number, number] {
-  return [...spread(device, pixels, 1), Math.ceil(channels / LANES)]
+/** Pixels, or runs or blocks of them, over x and y; channels over z. */
+function workgroups(device: Device, items: number, channels: number): [number, number, number] {
+  return [...spread(device, items, ITEMS), Math.ceil(stepsOf(channels) / LANES)]
 }

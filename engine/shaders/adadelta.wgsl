@@ -1,6 +1,7 @@
-// A step of Adadelta (Zeiler 2012, algorithm 1, with a learning rate) in PyTorch's order: g = grad + weightDecay·param,
-// E[g²] ← rho·E[g²] + (1 − rho)·g², Δ = √(E[Δ²] + eps) / √(E[g²] + eps) · g, E[Δ²] ← rho·E[Δ²] + (1 − rho)·Δ²,
-// param ← param − lr·Δ.
+// A step of Adadelta (Zeiler 2012, algorithm 1, with a learning rate) in PyTorch's order:
+//
+//   g = grad + weightDecay·param,  E[g²] ← rho·E[g²] + (1 − rho)·g²
+//   Δ = √(E[Δ²] + eps) / √(E[g²] + eps) · g,  E[Δ²] ← rho·E[Δ²] + (1 − rho)·Δ²,  param ← param − lr·Δ
 //
 //   param: size floats, changed in place;  grad: size floats
 //   squareAverage, deltaAverage: size floats each, changed in place: E[g²] and E[Δ²]

@@ -4,38 +4,42 @@
 //   x, dy: [rows, channels], rows = N·H·W of an NHWC image
 //   mean, variance: [channels]  those that normalised x
 //   sums, products: [slices, channels]  Σ dy and Σ dy·x̂ of each slice
-// A thread makes one element of sums and products: it walks down one channel of one slice of rowsPerSlice rows.
-// LANES: channels that a workgroup takes side by side, so that its reads are contiguous.
+// A thread walks down one step of channels of one slice, which has rowsPerSlice rows or, at the end, fewer.
+// Behind width1.wgsl or width4.wgsl. LANES × SLICES threads: channels side by side, so that reads are contiguous, by
+// slices of the rows.
 
 struct Params { rows: u32, channels: u32, rowsPerSlice: u32, eps: f32 }
 
-const LANES: u32 = 64;
+const LANES: u32 = 16;
+const SLICES: u32 = 4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read> mean: array<f32>;
-@group(0) @binding(4) var<storage, read> variance: array<f32>;
-@group(0) @binding(5) var<storage, read_write> sums: array<f32>;
-@group(0) @binding(6) var<storage, read_write> products: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Values>;
+@group(0) @binding(2) var<storage, read> dy: array<Values>;
+@group(0) @binding(3) var<storage, read> mean: array<Values>;
+@group(0) @binding(4) var<storage, read> variance: array<Values>;
+@group(0) @binding(5) var<storage, read_write> sums: array<Values>;
+@group(0) @binding(6) var<storage, read_write> products: array<Values>;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let channel = group.x * LANES + lane;
-  if (channel >= params.channels) { return; }
-  let first = group.y * params.rowsPerSlice;
+@compute @workgroup_size(LANES, SLICES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let steps = params.channels / WIDTH;
+  let step = group.x * LANES + local.x;
+  let slice = group.y * SLICES + local.y;
+  let first = slice * params.rowsPerSlice;
+  if (step >= steps || first >= params.rows) { return; }
   let count = min(params.rowsPerSlice, params.rows - first);
-  let center = mean[channel];
-  var at = first * params.channels + channel;
-  var sum = 0.0;
-  var product = 0.0;
+  let center = mean[step];
+  var at = first * steps + step;
+  var sum = Values();
+  var product = Values();
   for (var row = 0u; row < count; row++) {
     let d = dy[at];
     sum += d;
     product += d * (x[at] - center);
-    at += params.channels;
+    at += steps;
   }
-  let slot = group.y * params.channels + channel;
+  let slot = slice * steps + step;
   sums[slot] = sum;
-  products[slot] = product / sqrt(variance[channel] + params.eps);
+  products[slot] = product / sqrt(variance[step] + params.eps);
 }

@@ -1,39 +1,43 @@
-// The gradient of x where the batch's own statistics normalised it (Ioffe and Szegedy 2015, section 3):
-// dx = weight / √(variance + eps) · (dy − dBias / rows − x̂ · dWeight / rows), with x̂ = (x − mean) / √(variance + eps).
+// The gradient of x where the batch's own statistics normalised it (Ioffe and Szegedy 2015, section 3). With
+// x̂ = (x − mean) / √(variance + eps), dx = weight / √(variance + eps) · (dy − dBias / rows − x̂ · dWeight / rows).
 //
 //   x, dy, dx: [rows, channels], rows = N·H·W of an NHWC image
 //   mean, variance, weight: [channels];  dBias, dWeight: [channels]  Σ dy and Σ dy·x̂
-// A thread walks down one channel of rowsPerSlice rows, so that it reads the channel's five numbers once.
-// LANES: channels that a workgroup takes side by side, so that its reads are contiguous.
+// A thread walks down one step of channels of rowsPerSlice rows, so that it reads their five numbers once.
+// Behind width1.wgsl or width4.wgsl. LANES × SLICES threads: channels side by side, so that reads are contiguous, by
+// slices of the rows.
 
 struct Params { rows: u32, channels: u32, rowsPerSlice: u32, eps: f32 }
 
-const LANES: u32 = 64;
+const LANES: u32 = 16;
+const SLICES: u32 = 4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read> mean: array<f32>;
-@group(0) @binding(4) var<storage, read> variance: array<f32>;
-@group(0) @binding(5) var<storage, read> weight: array<f32>;
-@group(0) @binding(6) var<storage, read> dBias: array<f32>;
-@group(0) @binding(7) var<storage, read> dWeight: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Values>;
+@group(0) @binding(2) var<storage, read> dy: array<Values>;
+@group(0) @binding(3) var<storage, read> mean: array<Values>;
+@group(0) @binding(4) var<storage, read> variance: array<Values>;
+@group(0) @binding(5) var<storage, read> weight: array<Values>;
+@group(0) @binding(6) var<storage, read> dBias: array<Values>;
+@group(0) @binding(7) var<storage, read> dWeight: array<Values>;
+@group(0) @binding(8) var<storage, read_write> dx: array<Values>;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let channel = group.x * LANES + lane;
-  if (channel >= params.channels) { return; }
-  let first = group.y * params.rowsPerSlice;
+@compute @workgroup_size(LANES, SLICES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let steps = params.channels / WIDTH;
+  let step = group.x * LANES + local.x;
+  let slice = group.y * SLICES + local.y;
+  let first = slice * params.rowsPerSlice;
+  if (step >= steps || first >= params.rows) { return; }
   let count = min(params.rowsPerSlice, params.rows - first);
-  let center = mean[channel];
-  let inverseStd = 1.0 / sqrt(variance[channel] + params.eps);
-  let scale = weight[channel] * inverseStd;
-  let meanOfDy = dBias[channel] / f32(params.rows);
-  let slope = dWeight[channel] / f32(params.rows) * inverseStd;
-  var at = first * params.channels + channel;
+  let center = mean[step];
+  let inverseStd = 1.0 / sqrt(variance[step] + params.eps);
+  let scale = weight[step] * inverseStd;
+  let meanOfDy = dBias[step] / f32(params.rows);
+  let slope = dWeight[step] / f32(params.rows) * inverseStd;
+  var at = first * steps + step;
   for (var row = 0u; row < count; row++) {
     dx[at] = scale * (dy[at] - meanOfDy - (x[at] - center) * slope);
-    at += params.channels;
+    at += steps;
   }
 }

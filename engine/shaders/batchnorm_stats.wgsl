@@ -4,40 +4,46 @@
 //   x:       [rows, channels], rows = N·H·W of an NHWC image
 //   means:   [slices, channels]
 //   squares: [slices, channels]  Σ (x − mean of the slice)²
-// A thread makes one element of means and squares: it walks down one channel of one slice of rowsPerSlice rows.
+// A thread walks down one step of channels of one slice, which has rowsPerSlice rows or, at the end, fewer.
 //
 // The sums are of d = x − origin with the slice's first value as origin (Chan, Golub, LeVeque 1983: shifted data). As
 // origin is one of the n values, (origin − mean)² ≤ squares, so that the subtraction at the end magnifies rounding
 // n-fold at worst, however far the mean lies from 0.
-// LANES: channels that a workgroup takes side by side, so that its reads are contiguous.
+//
+// Behind width1.wgsl or width4.wgsl. LANES × SLICES threads: channels side by side, so that reads are contiguous, by
+// slices of the rows.
 
 struct Params { rows: u32, channels: u32, rowsPerSlice: u32 }
 
-const LANES: u32 = 64;
+const LANES: u32 = 16;
+const SLICES: u32 = 4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> means: array<f32>;
-@group(0) @binding(3) var<storage, read_write> squares: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Values>;
+@group(0) @binding(2) var<storage, read_write> means: array<Values>;
+@group(0) @binding(3) var<storage, read_write> squares: array<Values>;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let channel = group.x * LANES + lane;
-  if (channel >= params.channels) { return; }
-  let first = group.y * params.rowsPerSlice;
+@compute @workgroup_size(LANES, SLICES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let steps = params.channels / WIDTH;
+  let step = group.x * LANES + local.x;
+  let slice = group.y * SLICES + local.y;
+  let first = slice * params.rowsPerSlice;
+  if (step >= steps || first >= params.rows) { return; }
   let count = min(params.rowsPerSlice, params.rows - first);
-  var at = first * params.channels + channel;
+  var at = first * steps + step;
   let origin = x[at];
-  var sum = 0.0;
-  var sumOfSquares = 0.0;
+  var sum = Values();
+  var sumOfSquares = Values();
   for (var row = 0u; row < count; row++) {
     let d = x[at] - origin;
     sum += d;
     sumOfSquares += d * d;
-    at += params.channels;
+    at += steps;
   }
   let meanOfD = sum / f32(count);
-  let slot = group.y * params.channels + channel;
+  let slot = slice * steps + step;
   means[slot] = origin + meanOfD;
-  squares[slot] = max(sumOfSquares - sum * meanOfD, 0.0);
+  let sumAroundMean = sumOfSquares - sum * meanOfD;
+  squares[slot] = select(sumAroundMean, Values(), sumAroundMean < Values()); // not max, which may lose a NaN
 }

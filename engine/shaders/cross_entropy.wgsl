@@ -24,6 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let label = labels[row];
     normalisers[2 * row] = n.max;
     normalisers[2 * row + 1] = n.logSum;
-    losses[row] = select(nan(), n.logSum - (x[row * params.classes + min(label, params.classes - 1)] - n.max), label < params.classes);
+    let logit = x[row * params.classes + min(label, params.classes - 1)];
+    losses[row] = select(nan(), n.logSum - (logit - n.max), label < params.classes);
   }
 }

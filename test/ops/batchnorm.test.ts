@@ -3,9 +3,10 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ShapeError, scope } from '../../engine/index.ts'
 import { batchNorm2d } from '../../engine/ops/batchnorm.ts'
+import { testDevice } from '../device.ts'
 import * as reference from '../reference/batchnorm.ts'
 import { close, map, nd, Random } from '../reference/nd.ts'
-import { ROUNDING, tensor } from './check.ts'
+import { checkOp, ROUNDING, tensor } from './check.ts'
 
 const test = suite('batchNorm2d')
 const random = new Random(11)
@@ -21,7 +22,6 @@ async function start(channels: number) {
 }
 
 test('moves the running statistics in training, the variance without bias', async () => {
-  // 33 · 65 rows are cut into several slices, the last one shorter.
   const x = random.normal([1, 33, 65, 7])
   const { onGpu, onCpu } = await start(7)
   const gpuX = await tensor(x)
@@ -30,6 +30,27 @@ test('moves the running statistics in training, the variance without bias', asyn
   close(await onGpu.runningMean.read(), expected.runningMean, ROUNDING, 'running mean')
   close(await onGpu.runningVar.read(), expected.runningVar, ROUNDING, 'running variance')
 })
+
+for (const channels of [3, 36])
+  test(`adds up the slices of a large batch of ${channels} channels as on a GPU`, async () => {
+    // 181 · 182 rows are cut into as many slices as a GPU takes, and one fewer; a software adapter takes few.
+    const shape = [1, 181, 182, channels]
+    const { onGpu, onCpu } = await start(channels)
+    const device = (await testDevice()) as { software: boolean }
+    const { software } = device
+    device.software = false
+    try {
+      await checkOp({
+        name: 'as on a GPU',
+        inputs: { x: random.normal(shape), weight: random.normal([channels]), bias: random.normal([channels]) },
+        op: ({ x, weight, bias }) => batchNorm2d(x, { ...onGpu, weight, bias, training: true }),
+        reference: ({ x, weight, bias }) =>
+          reference.batchNorm2d(x, { ...onCpu, weight, bias, training: true, momentum: 0.1, eps: 1e-5 }),
+      })
+    } finally {
+      device.software = software
+    }
+  })
 
 test('leaves the running statistics alone in evaluation', async () => {
   const { onGpu } = await start(3)

@@ -42,7 +42,7 @@ for (const shape of [
   [1, 3, 1, 1],
   [1, 7, 5, 3],
   [3, 7, 7, 65],
-  [5, 33, 33, 130],
+  [5, 33, 33, 132],
 ]) {
   const channels = [shape[3]]
   const positive = (x: Nd) => map(x, (value) => Math.fround(0.5 + Math.abs(value)))
@@ -65,7 +65,7 @@ for (const [shape, options] of [
   [[1, 1, 1, 1], { kernelSize: 1, stride: 1, padding: 0 }],
   [[2, 7, 9, 65], { kernelSize: 2, stride: 2, padding: 0 }],
   [[3, 15, 14, 33], { kernelSize: 3, stride: 2, padding: 1 }],
-  [[1, 11, 8, 5], { kernelSize: 3, stride: 1, padding: 1 }],
+  [[1, 11, 8, 68], { kernelSize: 3, stride: 1, padding: 1 }],
   [[2, 13, 13, 3], { kernelSize: 2, stride: 3, padding: 1 }],
   [[1, 9, 33, 7], { kernelSize: 5, stride: 2, padding: 2 }],
 ] as const)
@@ -83,7 +83,7 @@ for (const [shape, parts] of [
     [1, 1],
   ],
   [
-    [3, 7, 7, 130],
+    [3, 7, 7, 132],
     [1, 1],
   ],
   [
@@ -91,7 +91,7 @@ for (const [shape, parts] of [
     [3, 4],
   ],
   [
-    [1, 3, 5, 33],
+    [1, 3, 5, 36],
     [7, 5],
   ],
 ] as const)
