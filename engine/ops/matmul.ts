@@ -1,0 +1,88 @@
+/** Products of matrices, and the linear layer. */
+import { record } from '../autograd.ts'
+import { ShapeError, show } from '../errors.ts'
+import { empty, type Tensor } from '../tensor.ts'
+import { gemm, gemmOverRows, matrixRows } from './gemm.ts'
+import { sumRows } from './slices.ts'
+
+export interface MatmulOptions {
+  /** Take a: [K, M], not [M, K]. */
+  transposeA?: boolean
+  /** Take b: [N, K], not [K, N]. */
+  transposeB?: boolean
+}
+
+/**
+ * op(a) · op(b), where op transposes if told: [M, K] · [K, N] → [M, N].
+ * @throws ShapeError when a or b is no matrix or their inner sizes differ.
+ */
+export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
+  const depth = sharedDepth('matmul', a, b, transposeA, transposeB)
+  const out = product(a, b, depth, transposeA, transposeB)
+  return record('matmul', out, [a, b], [a, b], (dy) => {
+    const [rows, columns] = out.shape
+    const da = () =>
+      transposeA ? product(b, dy, columns, transposeB, true) : product(dy, b, columns, false, !transposeB)
+    const db = () => (transposeB ? product(dy, a, rows, true, transposeA) : product(a, dy, rows, !transposeA, false))
+    return [a.requiresGrad ? da() : null, b.requiresGrad ? db() : null]
+  })
+}
+
+/**
+ * x · weight + bias.
+ * @param x [N, in]
+ * @param weight [in, out]
+ * @param bias [out]
+ * @returns [N, out]
+ * @throws ShapeError when the shapes do not fit.
+ */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const depth = sharedDepth('linear', x, weight, false, false)
+  const outputs = weight.shape[1]
+  if (bias && (bias.shape.length !== 1 || bias.size !== outputs))
+    throw new ShapeError(
+      `linear: bias must be [${outputs}] for a weight ${show(weight.shape)}, given ${show(bias.shape)}`,
+    )
+  const out = product(x, weight, depth, false, false, bias)
+  return record('linear', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy) => [
+    x.requiresGrad ? product(dy, weight, outputs, false, true) : null,
+    weight.requiresGrad ? product(x, dy, x.shape[0], true, false) : null,
+    bias?.requiresGrad ? sumRows(dy) : null,
+  ])
+}
+
+/** op(a) · op(b) + bias, unrecorded. `depth` is the size that they share. */
+function product(a: Tensor, b: Tensor, depth: number, transposeA: boolean, transposeB: boolean, bias?: Tensor): Tensor {
+  const rows = a.shape[transposeA ? 1 : 0]
+  const columns = b.shape[transposeB ? 0 : 1]
+  // a [K, M] and b [K, N] are summed over their rows, as the gradient of a weight is.
+  if (transposeA && !transposeB && !bias)
+    return gemmOverRows({
+      ...{
+        x: a,
+        dy: b,
+        shape: [rows, columns],
+        channels: rows,
+        height: 1,
+        width: depth,
+        gridHeight: 1,
+        gridWidth: depth,
+      },
+      ...{ step: 1, offset: 0, tapStep: 1, kernelHeight: 1, kernelWidth: 1, columns },
+    })
+  const out = empty(a.device, [rows, columns])
+  const patches = matrixRows(rows, depth, transposeA)
+  gemm({ x: a, weight: b, bias, out, rows, depth, columns, patches, transposed: transposeB })
+  return out
+}
+
+function sharedDepth(op: string, a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): number {
+  for (const matrix of [a, b])
+    if (matrix.shape.length !== 2) throw new ShapeError(`${op} multiplies matrices, given ${show(matrix.shape)}`)
+  const [ofA, ofB] = [a.shape[transposeA ? 0 : 1], b.shape[transposeB ? 1 : 0]]
+  if (ofA === ofB) return ofA
+  const name = (tensor: Tensor, transposed: boolean) => show(tensor.shape) + (transposed ? ' transposed' : '')
+  throw new ShapeError(
+    `${op}: the inner sizes of ${name(a, transposeA)} and ${name(b, transposeB)} differ: ${ofA} and ${ofB}`,
+  )
+}

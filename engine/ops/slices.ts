@@ -1,0 +1,57 @@
+/**
+ * Long sums with few results. One workgroup a result would leave most of a GPU idle, and floats cannot be added
+ * atomically without their order, and so their rounding, changing from run to run: the sum is cut into slices that
+ * workgroups make side by side, and a second kernel adds the slices in order.
+ */
+import type { Device } from '../device.ts'
+import { Kernel, spread } from '../kernel.ts'
+import sumRowsSource from '../shaders/sum_rows.wgsl'
+import sumSlicesSource from '../shaders/sum_slices.wgsl'
+import { empty, type Shape, scope, sizeOf, type Tensor } from '../tensor.ts'
+
+const sumRowsKernel = new Kernel('sum_rows', sumRowsSource)
+const sumSlicesKernel = new Kernel('sum_slices', sumSlicesSource)
+
+/** Workgroups that keep a device busy: a few for each core of a CPU, a few for each multiprocessor of a large GPU. */
+const busyWorkgroups = (device: Device) => (device.software ? 16 : 512)
+
+/** Rows below which a slice is not worth its share of the second pass. */
+const SLICE_ROWS = 128
+
+/**
+ * A sum over `rows` into a tensor of `shape`.
+ * @param workgroups how many one slice takes
+ * @param run fills `parts`, [slices, ...shape]: slice s is the sum over rows [s, s + 1) · sliceRows
+ */
+export function sumInSlices(
+  device: Device,
+  shape: Shape,
+  rows: number,
+  workgroups: number,
+  run: (parts: Tensor, slices: number, sliceRows: number) => void,
+): Tensor {
+  const wanted = Math.ceil(busyWorkgroups(device) / workgroups)
+  const sliceRows = Math.max(SLICE_ROWS, Math.ceil(rows / wanted))
+  const slices = Math.ceil(rows / sliceRows)
+  const out = empty(device, shape)
+  if (slices === 1) run(out, 1, sliceRows)
+  else
+    scope(() => {
+      const size = sizeOf(shape)
+      const parts = empty(device, [slices, ...shape])
+      run(parts, slices, sliceRows)
+      sumSlicesKernel.run(device, { size, slices }, [parts, out], spread(device, size, 64))
+    })
+  return out
+}
+
+/** The sum over all axes but the last. x: [..., C] → [C]. */
+export function sumRows(x: Tensor): Tensor {
+  const columns = x.shape.at(-1)!
+  const rows = x.size / columns
+  const workgroups = Math.ceil(columns / 64)
+  return sumInSlices(x.device, [columns], rows, workgroups, (parts, slices, sliceRows) => {
+    const groups = spread(x.device, columns, 64)
+    sumRowsKernel.run(x.device, { rows, columns, sliceRows }, [x, parts], [...groups, slices])
+  })
+}

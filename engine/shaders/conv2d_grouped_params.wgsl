@@ -1,0 +1,12 @@
+// What the kernels of grouped convolution are told. `size` is how many threads have work.
+
+struct Params {
+  size: u32,
+  height: u32, width: u32, channels: u32,
+  outHeight: u32, outWidth: u32, outputs: u32,
+  kernelHeight: u32, kernelWidth: u32, groupChannels: u32, groupOutputs: u32,
+  stride: u32, padding: u32, dilation: u32,
+  hasBias: u32,
+  // Rows (output pixels) that there are, and that one slice of the weight's gradient sums.
+  rows: u32, sliceRows: u32,
+}

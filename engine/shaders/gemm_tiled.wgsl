@@ -1,0 +1,94 @@
+// out = patches(x) · weight + bias; see gemm_patches.wgsl for the patches and the layout of every binding.
+//
+// For any device and any size. A workgroup makes a tile of 64 rows × 64 columns, a thread 4 × 4 of it: rows
+// threadRow + 16 i, columns threadColumn + 16 j. The depth, all taps and channels in one, goes by in steps of DEPTH,
+// for which the workgroup stages both operands in its memory.
+//
+//   TRANSPOSED: 0 for a weight [taps, depth, columns] of which all taps take part in order, 1 for [taps, columns, depth]
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+const TRANSPOSED: u32 = 0;
+const TILE: u32 = 64;
+const DEPTH: u32 = 16;
+// Rows of the staged tiles are this far apart, so that threads which write a column meet different memory banks.
+const PITCH: u32 = 65;
+
+var<workgroup> xTile: array<f32, DEPTH * PITCH>;
+var<workgroup> weightTile: array<f32, DEPTH * PITCH>;
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tile = group.y * groups.x + group.x;
+  if (tile >= params.tiles) { return; }
+  let firstRow = tile / params.columnTiles * TILE;
+  let firstColumn = tile % params.columnTiles * TILE;
+  let alongDepth = thread % DEPTH;
+  let across = thread / DEPTH;
+
+  // This thread stages, of every step, depth `alongDepth` of rows `across + 16 i`.
+  var origins: array<Origin, 4>;
+  for (var i = 0u; i < 4; i++) { origins[i] = originOf(min(firstRow + across + 16 * i, params.rows - 1)); }
+
+  let depth = params.tapsH * params.tapsW * params.depth;
+  var sums: array<vec4f, 4>;
+  for (var start = 0u; start < depth; start += DEPTH) {
+    let k = start + alongDepth;
+    let tap = k / params.depth;
+    let channel = k % params.depth;
+    let tapH = tap / params.tapsW;
+    let tapW = tap % params.tapsW;
+    for (var i = 0u; i < 4; i++) {
+      let pixel = pixelUnder(origins[i], tapH, tapW);
+      let inside = pixel != OUTSIDE && k < depth;
+      let at = select(0, pixel * params.pixelStride + channel * params.channelStride, inside);
+      xTile[alongDepth * PITCH + across + 16 * i] = select(0, x[at], inside);
+    }
+    if (TRANSPOSED == 1) {
+      let first = weightTap(tapH, tapW) * params.columns * params.depth + channel;
+      for (var i = 0u; i < 4; i++) {
+        let column = firstColumn + across + 16 * i;
+        let inside = column < params.columns && k < depth;
+        let at = select(0, first + column * params.depth, inside);
+        weightTile[alongDepth * PITCH + across + 16 * i] = select(0, weight[at], inside);
+      }
+    } else {
+      let column = firstColumn + thread % TILE;
+      for (var i = 0u; i < 4; i++) {
+        let row = thread / TILE + 4 * i;
+        let inside = column < params.columns && start + row < depth;
+        let at = select(0, (start + row) * params.columns + column, inside);
+        weightTile[row * PITCH + thread % TILE] = select(0, weight[at], inside);
+      }
+    }
+    workgroupBarrier();
+    for (var d = 0u; d < DEPTH; d++) {
+      let a = d * PITCH + thread / 16;
+      let b = d * PITCH + thread % 16;
+      let w = vec4f(weightTile[b], weightTile[b + 16], weightTile[b + 32], weightTile[b + 48]);
+      for (var i = 0u; i < 4; i++) { sums[i] += xTile[a + 16 * i] * w; }
+    }
+    workgroupBarrier();
+  }
+
+  for (var i = 0u; i < 4; i++) {
+    let row = firstRow + thread / 16 + 16 * i;
+    if (row >= params.rows) { break; }
+    let pixel = outPixel(row);
+    for (var j = 0u; j < 4; j++) {
+      let column = firstColumn + thread % 16 + 16 * j;
+      if (column >= params.columns) { break; }
+      var sum = sums[i][j];
+      if (params.hasBias == 1) { sum += bias[column]; }
+      out[pixel * params.columns + column] = sum;
+    }
+  }
+}

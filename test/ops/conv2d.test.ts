@@ -1,0 +1,82 @@
+/** conv2d against its float64 reference, forward and every gradient, on sizes that no tile divides. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ShapeError } from '../../engine/errors.ts'
+import { type Conv2dOptions, conv2d } from '../../engine/ops/conv2d.ts'
+import * as reference from '../reference/conv2d.ts'
+import { Random } from '../reference/nd.ts'
+import { checkOp, tensor } from './check.ts'
+
+const random = new Random(13)
+const test = suite('conv2d')
+
+type Case = [x: number[], weight: number[], options?: Omit<Conv2dOptions, 'bias'>]
+
+const cases: Case[] = [
+  [
+    [1, 1, 1, 1],
+    [1, 1, 1, 1],
+  ],
+  [
+    [2, 7, 5, 8],
+    [1, 1, 8, 12],
+  ],
+  [[1, 33, 7, 3], [7, 7, 3, 4], { stride: 2, padding: 3 }],
+  [[2, 9, 10, 16], [3, 3, 16, 68], { padding: 1 }],
+  [[3, 7, 7, 6], [3, 3, 6, 5], { padding: 1 }],
+  [[1, 12, 11, 36], [3, 3, 36, 8], { stride: 2, padding: 1 }],
+  [[2, 8, 9, 34], [1, 1, 34, 70], { stride: 2 }],
+  [[1, 13, 12, 4], [3, 3, 4, 8], { padding: 2, dilation: 2 }],
+  [[1, 15, 14, 4], [3, 3, 4, 8], { stride: 2, padding: 2, dilation: 2 }],
+  [[1, 17, 13, 2], [3, 2, 2, 4], { stride: 3, padding: 1, dilation: 2 }],
+  [[1, 16, 15, 4], [2, 3, 4, 4], { stride: 4, padding: 1 }],
+  [[2, 2, 2, 8], [3, 3, 8, 8], { padding: 1 }],
+  [
+    [1, 5, 6, 4],
+    [5, 6, 4, 3],
+  ],
+  [[2, 9, 9, 16], [3, 3, 2, 32], { padding: 1, groups: 8 }],
+  [[1, 11, 10, 6], [3, 3, 1, 12], { stride: 2, padding: 1, groups: 6 }],
+  [[2, 8, 7, 12], [3, 3, 4, 6], { stride: 2, padding: 2, dilation: 2, groups: 3 }],
+]
+
+for (const [shape, weightShape, options = {}] of cases) {
+  const inputs = { x: random.normal(shape), weight: random.normal(weightShape) }
+  const withBias = { ...inputs, bias: random.normal([weightShape[3]]) }
+  const name = `[${shape}] * [${weightShape}] ${JSON.stringify(options)}`
+  test(name, () =>
+    checkOp({
+      name,
+      inputs,
+      op: ({ x, weight }) => conv2d(x, weight, options),
+      reference: ({ x, weight }) => reference.conv2d(x, weight, undefined, options),
+    }),
+  )
+  test(`${name} with bias`, () =>
+    checkOp({
+      name,
+      inputs: withBias,
+      op: ({ x, weight, bias }) => conv2d(x, weight, { ...options, bias }),
+      reference: ({ x, weight, bias }) => reference.conv2d(x, weight, bias, options),
+    }))
+}
+
+test('names the shapes that do not fit', async () => {
+  const make = (shape: number[]) => tensor(random.normal(shape))
+  const [x, weight, bias, matrix] = await Promise.all([[1, 5, 5, 3], [3, 3, 64, 8], [7], [2, 3]].map(make))
+  const fitting = await make([3, 3, 3, 8])
+  const refuses = (run: () => unknown, message: RegExp) =>
+    assert.throws(run, (error: Error) => error instanceof ShapeError && message.test(error.message))
+  refuses(
+    () => conv2d(x, weight),
+    /conv2d: weight expects 64 input channels, x has 3 \(x is \[1, 5, 5, 3\], weight \[3, 3, 64, 8\]\)/,
+  )
+  refuses(() => conv2d(matrix, weight), /x must be \[N, H, W, C\]/)
+  refuses(() => conv2d(x, matrix), /weight must be \[KH, KW, C \/ groups, O\]/)
+  refuses(() => conv2d(x, fitting, { bias }), /bias must be \[8\], given \[7\]/)
+  refuses(() => conv2d(x, fitting, { stride: 0 }), /stride must be a whole number ≥ 1, given 0/)
+  refuses(() => conv2d(x, fitting, { dilation: 3 }), /the image is smaller than the kernel/)
+  refuses(() => conv2d(x, fitting, { groups: 3 }), /8 output channels do not fall into 3 groups/)
+})
+
+test.run()
