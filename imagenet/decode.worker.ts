@@ -1,0 +1,23 @@
+/** A worker thread: reads, decodes and transforms the files of one batch after another. */
+import { parentPort } from 'node:worker_threads'
+import { decodeFile } from './decode.ts'
+import { DecodeError } from './errors.ts'
+import { makePixels } from './pixels.ts'
+import type { Job, Outcome } from './pool.ts'
+
+const port = parentPort
+if (!port) throw new Error('decode.worker runs as a worker thread only')
+
+port.on('message', ({ recipe, epoch, indices, paths }: Job) => {
+  try {
+    const pixels = makePixels(recipe, epoch, indices, (place) => decodeFile(paths[place]))
+    port.postMessage({ pixels } satisfies Outcome, [pixels.buffer])
+  } catch (error) {
+    // A posted error loses its class, so its parts are sent.
+    const outcome: Outcome =
+      error instanceof DecodeError
+        ? { file: error.file, reason: error.reason }
+        : { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+    port.postMessage(outcome)
+  }
+})
