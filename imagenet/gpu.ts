@@ -1,5 +1,6 @@
 /** Opens a GPU under Node, through Dawn (package `webgpu`). */
 import { Device, GpuError } from '../engine/index.ts'
+import { UsageError } from './errors.ts'
 import { withoutNativeStderr } from './stderr.ts'
 
 export interface GpuOptions {
@@ -50,7 +51,7 @@ export async function listAdapters(): Promise<ListedAdapter[]> {
 
 /**
  * Opens an adapter, and puts WebGPU's constants (GPUBufferUsage, …) where a browser has them.
- * @throws GpuError when there is none, or none that `gpu` means; the message lists those that there are.
+ * @throws GpuError when there is none; UsageError when there is none that `gpu` means, listing those that there are.
  */
 export async function openAdapter({ gpu, toggles = [] }: GpuOptions = {}): Promise<GPUAdapter> {
   const listed = chooseAdapter(await listAdapters(), gpu)
@@ -88,8 +89,8 @@ export function adapterLine({ name, backend, driver, software }: AdapterDescript
 
 /**
  * The adapter of `list` that `gpu` means.
- * @throws GpuError when there is none, or when Dawn, which takes the first whose name contains the one it is given,
- * would take another.
+ * @throws GpuError when the list is empty; UsageError when `gpu` means none, or one that Dawn, which takes the first
+ * whose name contains the one it is given, would not take.
  */
 export function chooseAdapter(list: readonly ListedAdapter[], gpu?: string): ListedAdapter {
   if (list.length === 0)
@@ -97,10 +98,10 @@ export function chooseAdapter(list: readonly ListedAdapter[], gpu?: string): Lis
   const shown = `this machine has:${list.map(({ name, backend }, i) => `\n  ${i}  ${name} (${backend})`).join('')}`
   const byNumber = gpu !== undefined && /^\d+$/.test(gpu) ? list[Number(gpu)] : undefined
   const chosen = byNumber ?? list.find(({ name }) => name.toLowerCase().includes((gpu ?? '').toLowerCase()))
-  if (!chosen) throw new GpuError(`'${gpu}' is neither a GPU's number nor a part of its name; ${shown}`)
+  if (!chosen) throw new UsageError(`'${gpu}' is neither a GPU's number nor a part of its name; ${shown}`)
   const taken = list.find(({ name }) => name.includes(chosen.name))
   if (taken !== chosen)
-    throw new GpuError(`GPU ${list.indexOf(chosen)} cannot be told from ${list.indexOf(taken!)} by name; ${shown}`)
+    throw new UsageError(`GPU ${list.indexOf(chosen)} cannot be told from ${list.indexOf(taken!)} by name; ${shown}`)
   return chosen
 }
 

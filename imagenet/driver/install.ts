@@ -20,7 +20,7 @@ export async function install({ source, args }: AptRecipe, say: (line: string) =
   try {
     say('$ apt-get update')
     // Other sources of this machine may fail without harm; what counts is whether the packages can be had.
-    await aptGet(['update']).catch(({ message }) => say(message))
+    await aptGet(['update', '-o', 'APT::Update::Error-Mode=any']).catch(({ message }) => say(message))
     const command = ['install', '-y', '--no-install-recommends', ...args]
     say(`$ apt-get ${command.join(' ')}`)
     // In two steps, so that nothing that waits for the network is interrupted while it changes the system.
