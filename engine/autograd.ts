@@ -104,9 +104,12 @@ function recordedBefore(output: Tensor): Tensor[] {
 
 const addKernel = new Kernel('add', addSource)
 
+/** Elements that a workgroup of add.wgsl covers: its LANES · STEPS · 4. */
+const GROUP = 2048
+
 /** a + b, unrecorded, for tensors of one shape. */
 export function sum(a: Tensor, b: Tensor): Tensor {
   const out = empty(a.device, a.shape)
-  addKernel.run(a.device, { size: out.size }, [a, b, out], spread(a.device, out.size, 64))
+  addKernel.run(a.device, { size: out.size }, [a, b, out], spread(a.device, out.size, GROUP))
   return out
 }

@@ -53,16 +53,18 @@ export class Memory {
   }
 
   /**
-   * A buffer of at least `bytes`, its contents undefined.
+   * A buffer of at least `bytes`, its contents undefined. Its size is a multiple of 16 bytes, so that kernels may load and
+   * store the last few elements as a whole vec4.
    * @throws GpuError when no adapter binding can hold it; `label` names the tensor.
    */
   take(bytes: number, label: string): Storage {
-    const limit = Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize)
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.device.limits
+    const limit = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 16) * 16
     if (bytes > limit)
       throw new GpuError(
         `${label} needs ${bytes} bytes, but this adapter binds at most ${limit}: lower the batch size or the image size`,
       )
-    const size = Math.min(sizeClass(bytes), limit - (limit % 4))
+    const size = Math.min(sizeClass(bytes), limit)
     let storage = this.#pool.get(size)?.pop()
     if (storage) this.pooledBytes -= size
     else storage = this.#make(size, label)

@@ -6,8 +6,8 @@ import { empty, type Shape, sizeOf, type Tensor } from '../tensor.ts'
 
 const normalizeImagesKernel = new Kernel('normalize_images', normalizeImagesSource)
 
-/** Elements that a workgroup of this kernel covers. */
-const GROUP = 64
+/** Elements that a workgroup of this kernel covers: LANES · STEPS · 4 of the shader. */
+const GROUP = 2048
 
 export interface NormalizeImagesOptions {
   /** [N, H, W, C], C 1 or 3. */

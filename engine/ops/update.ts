@@ -8,8 +8,8 @@ import type { Tensor } from '../tensor.ts'
 const sgdKernel = new Kernel('sgd', sgdSource)
 const adadeltaKernel = new Kernel('adadelta', adadeltaSource)
 
-/** Elements that a workgroup of these kernels covers. */
-const GROUP = 64
+/** Elements that a workgroup of these kernels covers: LANES · STEPS · 4 of the shaders. */
+const GROUP = 2048
 
 export interface SgdStepOptions {
   lr: number

@@ -5,25 +5,30 @@
 //
 //   param: size floats, changed in place;  grad: size floats
 //   squareAverage, deltaAverage: size floats each, changed in place: E[g²] and E[Δ²]
-// A thread makes one element.
+// A thread makes STEPS times four elements; LANES threads lie side by side, so that reads are contiguous. The last four
+// may reach beyond the tensor, into the end of its buffer that nobody reads.
 
 struct Params { size: u32, lr: f32, rho: f32, eps: f32, weightDecay: f32 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> param: array<f32>;
-@group(0) @binding(2) var<storage, read> grad: array<f32>;
-@group(0) @binding(3) var<storage, read_write> squareAverage: array<f32>;
-@group(0) @binding(4) var<storage, read_write> deltaAverage: array<f32>;
+const LANES: u32 = 64;
+const STEPS: u32 = 8;
 
-@compute @workgroup_size(64)
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> param: array<vec4f>;
+@group(0) @binding(2) var<storage, read> grad: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> squareAverage: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> deltaAverage: array<vec4f>;
+
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = (group.y * groups.x + group.x) * 64 + lane;
-  if (i >= params.size) { return; }
-  let value = param[i];
-  let g = grad[i] + params.weightDecay * value;
-  let square = params.rho * squareAverage[i] + (1 - params.rho) * g * g;
-  let delta = sqrt(deltaAverage[i] + params.eps) / sqrt(square + params.eps) * g;
-  squareAverage[i] = square;
-  deltaAverage[i] = params.rho * deltaAverage[i] + (1 - params.rho) * delta * delta;
-  param[i] = value - params.lr * delta;
+  let first = (group.y * groups.x + group.x) * LANES * STEPS + lane;
+  let end = min(first + LANES * STEPS, (params.size + 3) / 4);
+  for (var i = first; i < end; i += LANES) {
+    let g = grad[i] + params.weightDecay * param[i];
+    let square = params.rho * squareAverage[i] + (1 - params.rho) * g * g;
+    let delta = sqrt(deltaAverage[i] + params.eps) / sqrt(square + params.eps) * g;
+    squareAverage[i] = square;
+    deltaAverage[i] = params.rho * deltaAverage[i] + (1 - params.rho) * delta * delta;
+    param[i] -= params.lr * delta;
+  }
 }

@@ -3,9 +3,9 @@
 //   x:   [N, height, width, channels]
 //   out: [N, outHeight, outWidth, channels]
 //   winners: as out; y·width + x of the element that won, the one that takes the gradient
-// PyTorch's rule: the first of equal values wins, in row-major order; a NaN wins over all before it. Padding never wins.
+// PyTorch's rule: the first of equal values wins, in row-major order; a NaN wins over all before it; padding never wins.
 // A thread makes one step of channels of PIXELS neighbouring outputs.
-// LANES × RUNS threads: channels side by side, so that reads are contiguous, by runs of PIXELS; group.z counts channels.
+// LANES × RUNS threads: channels side by side, so that reads are contiguous, by runs of PIXELS. group.z counts channels.
 
 struct Params {
   pixels: u32, // N · outHeight · outWidth

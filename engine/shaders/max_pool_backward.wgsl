@@ -2,9 +2,9 @@
 //
 //   dy, winners: [N, outHeight, outWidth, channels]; winners as max_pool.wgsl writes it
 //   dx: [N, height, width, channels]
-// A thread makes one step of channels of a block of stride × stride inputs, those whose last window is the same: counted
-// with the padding, block b covers [b·stride, (b + 1)·stride) along an axis. So it finds the windows that contain an
-// input without dividing.
+// A thread makes one step of channels of a block of stride × stride inputs: counted with the padding, block b covers
+// [b·stride, (b + 1)·stride) along an axis, and b is the last window that can contain its inputs. So a thread finds the
+// windows of an input without dividing.
 // LANES × BLOCKS threads: channels side by side, so that reads are contiguous, by blocks; group.z counts channels.
 
 struct Params {
