@@ -4,11 +4,15 @@
 import { suite } from 'uvu'
 import { Tensor } from '../../engine/index.ts'
 import { batchNorm2d } from '../../engine/ops/batchnorm.ts'
+import { dropout } from '../../engine/ops/dropout.ts'
 import { add, addRelu, relu } from '../../engine/ops/elementwise.ts'
+import { kakuritsuLinear } from '../../engine/ops/kakuritsu.ts'
 import { crossEntropy, logSoftmax, nllLoss } from '../../engine/ops/loss.ts'
 import { adaptiveAvgPool2d, maxPool2d } from '../../engine/ops/pool.ts'
 import * as batchnorm from '../reference/batchnorm.ts'
+import * as dropped from '../reference/dropout.ts'
 import * as elementwise from '../reference/elementwise.ts'
+import * as kakuritsu from '../reference/kakuritsu.ts'
 import * as loss from '../reference/loss.ts'
 import { map, type Nd, Random } from '../reference/nd.ts'
 import * as pool from '../reference/pool.ts'
@@ -129,5 +133,38 @@ for (const shape of [
     reference: ({ x }) => loss.crossEntropy(x, labels),
   })
 }
+
+const key = { seed: 1, layer: 2, step: 3 }
+
+for (const [shape, p, sampleOffset] of [
+  [[1, 1], 0.5, 0],
+  [[7, 33], 0.3, 5],
+  [[3, 5, 65], 0.75, 0],
+] as const)
+  row({
+    name: `dropout [${shape}] p = ${p}, from sample ${sampleOffset}`,
+    inputs: { x: random.normal(shape) },
+    op: ({ x }) => dropout(x, p, { key, sampleOffset }),
+    reference: ({ x }) => dropped.dropout(x, p, key, sampleOffset),
+  })
+
+for (const maskGradient of ['straight-through', 'exact'] as const)
+  for (const [[batch, inputs, cells], p, sampleOffset] of [
+    [[1, 1, 1], 0.5, 0],
+    [[7, 33, 10], 0.3, 0],
+    [[2, 65, 33], 0.5, 3],
+    [[19, 130, 70], 0.9, 6],
+    [[67, 130, 33], 0.5, 0],
+    [[5, 7, 1030], 0.25, 1],
+    [[3, 9, 5], 0, 0],
+    [[3, 9, 5], 1, 0],
+  ] as const)
+    row({
+      name: `kakuritsuLinear [${batch}, ${inputs}] to ${cells}, p = ${p}, ${maskGradient}, from sample ${sampleOffset}`,
+      inputs: { x: random.normal([batch, inputs]), weight: random.normal([inputs, cells]) },
+      op: ({ x, weight }) => kakuritsuLinear(x, weight, p, { key, maskGradient, sampleOffset }),
+      reference: ({ x, weight }) =>
+        kakuritsu.kakuritsuLinear(x, weight, { takesPart: kakuritsu.mask(key, p), maskGradient, sampleOffset }),
+    })
 
 test.run()
