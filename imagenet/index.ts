@@ -1,1 +1,49 @@
-export {}
+/** The experiment: images in, accuracy out. For Node. */
+export {
+  checkpointName,
+  loadBase,
+  type RunCheckpoint,
+  type RunState,
+  readRunCheckpoint,
+  saveWeights,
+} from './checkpoint.ts'
+export { openDataset } from './dataset.ts'
+export { DecodeError, UsageError } from './errors.ts'
+export {
+  EXPERIMENT_DEFAULTS,
+  type ExperimentOptions,
+  type ExperimentResult,
+  type ExperimentRow,
+  runExperiment,
+} from './experiment.ts'
+export {
+  type AdapterDescription,
+  adapterLine,
+  describeAdapter,
+  type GpuOptions,
+  listAdapters,
+  openAdapter,
+  openDevice,
+} from './gpu.ts'
+export { type Batch, Loader, type LoaderOptions } from './loader.ts'
+export { evaluateStep, pipelined, type Samples, trainStep } from './loop.ts'
+export { type Averages, addBatch, averages, type BatchResult, noTotals, type Totals } from './metrics.ts'
+export { ExperimentNet } from './model.ts'
+export {
+  DEFAULTS,
+  parseCount,
+  parseHeadNoise,
+  parseProbability,
+  parseRate,
+  requestOf,
+  type TrainOptions,
+  type TrainRequest,
+} from './options.ts'
+export { type Progress, startProgress } from './progress.ts'
+export { FeatureSet, imageSamples } from './samples.ts'
+export { openDummy } from './sources/dummy.ts'
+export { openFolder } from './sources/folder.ts'
+export { openMnist } from './sources/mnist.ts'
+export type { Dataset, Source } from './sources/source.ts'
+export { describeNoise, TABLE, type TableRow } from './table.ts'
+export { train } from './train.ts'

@@ -1,0 +1,91 @@
+/** `node bin/train.js`: trains or evaluates ResNet with a Kakuritsu, Dropout or White head. */
+import { Command, Option } from 'commander'
+import {
+  DEFAULTS,
+  openDevice,
+  parseCount,
+  parseHeadNoise,
+  parseProbability,
+  parseRate,
+  requestOf,
+  train,
+  UsageError,
+} from '../imagenet/index.ts'
+import { archs, resnetNames } from '../nn/index.ts'
+import { runCommand } from './command.ts'
+
+/** The original's options for several processes: known by name, so that its command lines get an answer. */
+const DISTRIBUTED = [
+  '--world-size <n>',
+  '--rank <n>',
+  '--dist-url <url>',
+  '--dist-backend <name>',
+  '--multiprocessing-distributed',
+]
+
+const count = (option: string, least?: number) => (text: string) => parseCount(option, text, least)
+const rate = (option: string) => (text: string) => parseRate(option, text)
+
+const command = new Command('train')
+  .description('Trains ResNet with a head of two layers whose synapses fire with probability p, or evaluates it.')
+  .argument('[DIR]', `an ImageFolder (train/<class>/*, val/<class>/*) of JPEG or PNG files, or 'mnist'`, DEFAULTS.dir)
+  .optionsGroup('What to train:')
+  .addOption(new Option('-a, --arch <name>', 'head').choices([...archs]).default(DEFAULTS.arch))
+  .addOption(new Option('--base <name>', 'network under the head').choices([...resnetNames]).default(DEFAULTS.base))
+  .option(
+    '--p <p>',
+    'probability that a synapse fires (Kakuritsu)',
+    (text) => parseProbability('--p', text),
+    DEFAULTS.p,
+  )
+  .addOption(
+    new Option('--mask-gradient <mode>', 'gradient of a Kakuritsu layer: the original ignores the mask going back')
+      .choices(['straight-through', 'exact'])
+      .default(DEFAULTS.maskGradient),
+  )
+  .option('--pretrained [FILE]', `the base's weights, a safetensors file in torchvision's names; trains the head only`)
+  .option('--freeze', 'train the head only, on a base of random weights')
+  .option('--freeze-bn', `keep a frozen base's BatchNorm from using and tracking batch statistics`)
+  .optionsGroup('How to train:')
+  .option('--epochs <n>', 'epochs in all', count('--epochs', 0), DEFAULTS.epochs)
+  .option('--start-epoch <n>', 'epoch to start at', count('--start-epoch', 0), DEFAULTS.startEpoch)
+  .option('-b, --batch-size <n>', 'images a step', count('--batch-size'), DEFAULTS.batchSize)
+  .option('--lr, --learning-rate <rate>', 'learning rate (0.01; 0.1 when the base is trained too)', rate('--lr'))
+  .option('--momentum <m>', 'momentum of SGD', rate('--momentum'), DEFAULTS.momentum)
+  .option('--wd, --weight-decay <w>', 'weight decay', rate('--weight-decay'), DEFAULTS.weightDecay)
+  .option('--seed <n>', 'makes runs repeat bit for bit on one adapter', count('--seed', 0))
+  .option('--resume <FILE>', 'checkpoint to go on from; options not given are those of its run')
+  .optionsGroup('How to evaluate:')
+  .option('-e, --evaluate', 'evaluate on the validation set, and end')
+  .option('--switch', 'evaluate without noise: p = 1, dropout off (also -sw)')
+  .option('--eval-head <noise>', 'evaluate with kakuritsu:P, dropout:P or plain in any head', parseHeadNoise)
+  .optionsGroup('Images:')
+  .option('--image-size <n>', 'pixels a side', count('--image-size'), DEFAULTS.imageSize)
+  .option('--dummy', 'made-up images in the number and size of ImageNet')
+  .option('--limit-train <n>', 'use so many training images', count('--limit-train'))
+  .option('--limit-val <n>', 'use so many validation images', count('--limit-val'))
+  .option('-j, --workers <n>', 'threads that read images', count('--workers', 0), DEFAULTS.workers)
+  .optionsGroup('Running:')
+  .option('--gpu <which>', 'number of an adapter, or a part of its name')
+  .option('--output <DIR>', 'folder for checkpoints, metrics.jsonl and summary.json (a new one under runs/)')
+  .option('-p, --print-freq <n>', 'steps between progress lines', count('--print-freq'), DEFAULTS.printFreq)
+  .configureHelp({ optionTerm: (option) => (option.long === '--switch' ? '-sw, --switch' : option.flags) })
+  .showHelpAfterError('(--help lists the options)')
+  .action(async (dir: string, values: Record<string, unknown>) => {
+    for (const flags of DISTRIBUTED) {
+      const option = command.options.find((known) => known.flags === flags)!
+      if (values[option.attributeName()] !== undefined)
+        throw new UsageError(`${option.long} is not supported yet: this version trains in one process on one GPU`)
+    }
+    const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
+    const names = new Set(given.map((option) => option.attributeName()))
+    const request = requestOf(values, names, command.args.length > 0 ? dir : undefined)
+    process.exitCode = await train(request, () => openDevice({ gpu: values.gpu as string | undefined }))
+  })
+for (const flags of DISTRIBUTED) command.addOption(new Option(flags).hideHelp())
+
+// Commander knows no short option of two letters.
+await runCommand(
+  command,
+  process.argv.map((argument) => (argument === '-sw' ? '--switch' : argument)),
+)

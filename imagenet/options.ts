@@ -1,0 +1,188 @@
+/** What a run can be told, and what it takes when told nothing. */
+import { randomInt } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import type { MaskGradient } from '../engine/index.ts'
+import type { Arch, HeadNoise, ResNetName } from '../nn/index.ts'
+import type { RunCheckpoint } from './checkpoint.ts'
+import { UsageError } from './errors.ts'
+
+export interface TrainOptions {
+  /** An ImageFolder, or `mnist`. */
+  dir: string
+  arch: Arch
+  base: ResNetName
+  /** Probability with which a synapse of a Kakuritsu layer fires. */
+  p: number
+  maskGradient: MaskGradient
+  workers: number
+  epochs: number
+  startEpoch: number
+  batchSize: number
+  /** Undefined: 0.01 for-experiment, 0.1 from zero. */
+  lr?: number
+  momentum: number
+  weightDecay: number
+  printFreq: number
+  /** A checkpoint to go on from. */
+  resume?: string
+  evaluate: boolean
+  /** Evaluates the head without its noise. */
+  switch: boolean
+  /** Evaluates the head with other noise than it trains with. */
+  evalHead?: HeadNoise
+  /** Weights for the base, in torchvision's names; the base is then frozen. */
+  pretrained?: string
+  /** Freezes the base without pretrained weights. */
+  freeze: boolean
+  /** Keeps the frozen base's BatchNorm in eval mode while the head trains. */
+  freezeBn: boolean
+  /** Undefined: drawn anew, and recorded. */
+  seed?: number
+  dummy: boolean
+  /** Pixels a side that the network sees. */
+  imageSize: number
+  limitTrain?: number
+  limitVal?: number
+  /** Where the run's files go. Undefined: a new folder under `runs`, or the folder of the checkpoint resumed. */
+  output?: string
+}
+
+export const DEFAULTS: TrainOptions = {
+  dir: 'imagenet',
+  arch: 'Kakuritsu',
+  base: 'resnet152',
+  p: 0.5,
+  maskGradient: 'straight-through',
+  workers: 4,
+  epochs: 90,
+  startEpoch: 0,
+  batchSize: 64,
+  momentum: 0.9,
+  weightDecay: 1e-4,
+  printFreq: 10,
+  evaluate: false,
+  switch: false,
+  freeze: false,
+  freezeBn: false,
+  dummy: false,
+  imageSize: 224,
+}
+
+/** Options as they came, and which of them the user gave. */
+export interface TrainRequest {
+  options: TrainOptions
+  given: ReadonlySet<keyof TrainOptions>
+}
+
+/** Options of a run that is about to begin: nothing is left open. */
+export type SettledOptions = TrainOptions & { lr: number; seed: number; output: string }
+
+/** Options that say where a run goes on and what is done now; a checkpoint's do not carry over. */
+const OF_THIS_PROCESS = ['resume', 'evaluate', 'output', 'switch', 'evalHead', 'startEpoch'] as const
+
+/**
+ * Decides what was left open. What the user did not give is as in the checkpoint resumed, where there is one.
+ * @throws UsageError for options that contradict each other or the checkpoint.
+ */
+export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoint | null): SettledOptions {
+  const merged = { ...options }
+  if (checkpoint) {
+    const carried = Object.entries(checkpoint.options).filter(
+      ([name]) => !given.has(name as keyof TrainOptions) && !(OF_THIS_PROCESS as readonly string[]).includes(name),
+    )
+    Object.assign(merged, Object.fromEntries(carried))
+    refuseOtherModel(merged, checkpoint.options)
+    if (checkpoint.state.step > 0 && merged.batchSize !== checkpoint.options.batchSize)
+      throw new UsageError(
+        `the checkpoint is from within an epoch of batches of ${checkpoint.options.batchSize}: finish that epoch before --batch-size changes`,
+      )
+  }
+  if (merged.evaluate && merged.resume === undefined && merged.pretrained === undefined)
+    console.error('train: no --resume: this evaluates random weights')
+  if (merged.freezeBn && !isFrozen(merged))
+    throw new UsageError('--freeze-bn is for a frozen base: add --pretrained or --freeze')
+  return {
+    ...merged,
+    lr: merged.lr ?? (isFrozen(merged) ? 0.01 : 0.1),
+    seed: merged.seed ?? randomInt(2 ** 48 - 1),
+    output: merged.output ?? (merged.resume === undefined ? newFolder(merged) : dirname(merged.resume)),
+  }
+}
+
+function refuseOtherModel(options: TrainOptions, trained: TrainOptions): void {
+  for (const name of ['base', 'arch'] as const)
+    if (options[name] !== trained[name])
+      throw new UsageError(
+        `the checkpoint is of --${name} ${trained[name]}, not ${options[name]}: leave --${name} out${name === 'arch' ? ' (--eval-head evaluates a head any way)' : ''}`,
+      )
+}
+
+/** `runs/2026-11-24T07-30-00-resnet152-Kakuritsu`: a folder that no earlier run has written to. */
+const newFolder = ({ base, arch }: TrainOptions): string =>
+  join('runs', `${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}-${base}-${arch}`)
+
+/** For-experiment training: the base is not optimised. */
+export const isFrozen = ({ pretrained, freeze }: TrainOptions): boolean => freeze || pretrained !== undefined
+
+/** StepLR's parameters, which the original does not offer as options. */
+export const SCHEDULE = { stepSize: 30, gamma: 0.1 }
+
+/** How the head is evaluated: as it trains, unless `-sw` or `--eval-head` says otherwise. */
+export function evaluationNoise({ switch: plain, evalHead }: TrainOptions): HeadNoise | null {
+  if (plain && evalHead)
+    throw new UsageError('-sw and --eval-head both say how the head is evaluated; give one of them')
+  return plain ? { kind: 'plain' } : (evalHead ?? null)
+}
+
+/** `kakuritsu:0.5`, `dropout:0.5` or `plain`. @throws UsageError */
+export function parseHeadNoise(text: string): HeadNoise {
+  if (text === 'plain') return { kind: 'plain' }
+  const [, kind, p] = text.match(/^(kakuritsu|dropout):(.+)$/) ?? []
+  if (kind !== 'kakuritsu' && kind !== 'dropout')
+    throw new UsageError(`--eval-head is kakuritsu:P, dropout:P or plain, given '${text}'`)
+  return { kind, p: parseProbability(`--eval-head ${kind}`, p) }
+}
+
+/** @throws UsageError unless `text` is a number in [0, 1]. */
+export function parseProbability(option: string, text: string): number {
+  const p = Number(text)
+  if (text.trim() === '' || !(p >= 0 && p <= 1))
+    throw new UsageError(`${option} takes a probability from 0 to 1, given '${text}'`)
+  return p
+}
+
+/** @throws UsageError unless `text` is a whole number from `least` on. */
+export function parseCount(option: string, text: string, least = 1): number {
+  const count = Number(text)
+  if (text.trim() === '' || !Number.isSafeInteger(count) || count < least)
+    throw new UsageError(`${option} takes a whole number from ${least} on, given '${text}'`)
+  return count
+}
+
+/** @throws UsageError unless `text` is a finite number that is not negative. */
+export function parseRate(option: string, text: string): number {
+  const rate = Number(text)
+  if (text.trim() === '' || !Number.isFinite(rate) || rate < 0)
+    throw new UsageError(`${option} takes a number that is not negative, given '${text}'`)
+  return rate
+}
+
+/**
+ * A command line's values as a request.
+ * @param values by the names that the command line has for them
+ * @param given names of the values that the user gave
+ * @param dir the folder that the user named, if any
+ */
+export function requestOf(values: Record<string, unknown>, given: ReadonlySet<string>, dir?: string): TrainRequest {
+  const { learningRate, pretrained, ...rest } = values
+  const options = { ...DEFAULTS, ...rest, lr: learningRate } as TrainOptions
+  const names = new Set([...given].map((name) => (name === 'learningRate' ? 'lr' : name)) as (keyof TrainOptions)[])
+  if (pretrained === true)
+    throw new UsageError(`--pretrained takes the file of the base's weights, as in --pretrained resnet152.safetensors`)
+  if (pretrained !== undefined) options.pretrained = pretrained as string
+  if (dir !== undefined) {
+    options.dir = dir
+    names.add('dir')
+  }
+  return { options, given: names }
+}

@@ -1,0 +1,231 @@
+/** One run: a base under a head, trained epoch by epoch and validated after each, or only evaluated. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Device, memoryOf } from '../engine/index.ts'
+import { Generator, type HeadNoise, SGD, StepLR } from '../nn/index.ts'
+import { loadBase, type RunCheckpoint, type RunParts, type RunState, saveRunCheckpoint } from './checkpoint.ts'
+import { writeFileAtomic } from './files.ts'
+import { describeAdapter } from './gpu.ts'
+import { INTERRUPTED, Interrupt } from './interrupt.ts'
+import { type Batch, Loader } from './loader.ts'
+import { evaluateStep, pipelined, type Samples, trainStep } from './loop.ts'
+import {
+  type Averages,
+  addBatch,
+  averages,
+  countOf,
+  MetricsLog,
+  noTotals,
+  progressLine,
+  Stopwatch,
+  validationLine,
+} from './metrics.ts'
+import { ExperimentNet } from './model.ts'
+import { isFrozen, SCHEDULE, type SettledOptions } from './options.ts'
+import { startProgress } from './progress.ts'
+import { imageSamples } from './samples.ts'
+import type { Dataset, Source } from './sources/source.ts'
+
+export class Run {
+  readonly #device: Device
+  readonly #options: SettledOptions
+  readonly #model: ExperimentNet
+  readonly #optimizer: SGD
+  readonly #schedule: StepLR
+  readonly #trainLoader: Loader
+  readonly #valLoader: Loader
+  /** How the head is evaluated; null: as it trains. */
+  readonly #evaluationNoise: HeadNoise | null
+  readonly #generator: Generator
+  #state: RunState
+  /** Where an existing metrics.jsonl is cut. */
+  #resumedAt: RunState | undefined
+  #log: MetricsLog | null = null
+
+  constructor(device: Device, options: SettledOptions, dataset: Dataset, evaluationNoise: HeadNoise | null) {
+    const { batchSize, imageSize, seed, workers } = options
+    this.#device = device
+    this.#options = options
+    this.#evaluationNoise = evaluationNoise
+    this.#generator = new Generator(seed)
+    this.#model = new ExperimentNet(options, dataset.train.classes.length, this.#generator)
+    if (options.pretrained !== undefined) loadBase(this.#model.base, options.pretrained)
+    this.#model.to(device, { seed })
+    if (isFrozen(options)) this.#model.base.requiresGrad(false)
+    const { lr, momentum, weightDecay } = options
+    const trained = this.#model.parameters().filter(({ requiresGrad }) => requiresGrad)
+    this.#optimizer = new SGD(trained, { lr, momentum, weightDecay })
+    this.#schedule = new StepLR(this.#optimizer, SCHEDULE.stepSize, SCHEDULE.gamma)
+    for (let epoch = 0; epoch < options.startEpoch; epoch++) this.#schedule.step()
+    const common = { batchSize, imageSize, seed, workers }
+    this.#trainLoader = new Loader(dataset.train, { ...common, shuffle: true, limit: options.limitTrain })
+    this.#valLoader = new Loader(dataset.val, { ...common, shuffle: false, limit: options.limitVal })
+    this.#state = { epoch: options.startEpoch, step: 0, globalStep: 0, totals: noTotals(), bestAcc1: 0 }
+  }
+
+  /** Goes on where a checkpoint was saved. */
+  restore({ state, load }: RunCheckpoint): void {
+    load(this.#parts)
+    this.#state = structuredClone(state)
+    this.#resumedAt = structuredClone(state)
+  }
+
+  /** Trains to the last epoch, validating and saving after each. Returns the exit status. */
+  async train(): Promise<number> {
+    const { epochs } = this.#options
+    this.#start()
+    const interrupt = new Interrupt()
+    let last: Averages | null = null
+    try {
+      while (this.#state.epoch < epochs) {
+        await this.#trainEpoch(interrupt)
+        if (interrupt.requested) return await this.#leave()
+        last = await this.#validate(this.#state.epoch)
+        const best = last.acc1 > this.#state.bestAcc1
+        if (best) this.#state.bestAcc1 = last.acc1
+        this.#schedule.step()
+        Object.assign(this.#state, { epoch: this.#state.epoch + 1, step: 0, totals: noTotals() })
+        await this.#save(best)
+        if (interrupt.requested) return await this.#leave()
+      }
+    } finally {
+      interrupt.close()
+    }
+    this.#summarize(last)
+    return 0
+  }
+
+  /** Validates once. Returns the exit status. */
+  async evaluate(): Promise<number> {
+    this.#start()
+    this.#summarize(await this.#validate(this.#state.epoch))
+    return 0
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#trainLoader.close(), this.#valLoader.close()])
+  }
+
+  #start(): void {
+    const { output, seed, arch, base } = this.#options
+    mkdirSync(output, { recursive: true })
+    this.#log = new MetricsLog(join(output, 'metrics.jsonl'), this.#resumedAt)
+    const { source: train, length } = this.#trainLoader
+    console.log(
+      `${base} under ${arch}, ${train.classes.length} classes, ${length} training and ${this.#valLoader.length} validation images, seed ${seed}, files in ${output}`,
+    )
+  }
+
+  async #trainEpoch(interrupt: Interrupt): Promise<void> {
+    const { batchSize, printFreq, freezeBn } = this.#options
+    const state = this.#state
+    const steps = this.#trainLoader.steps
+    this.#model.train()
+    if (freezeBn) this.#model.base.eval()
+    this.#model.exp.noise = null
+    const times = { batch: new Stopwatch(), data: new Stopwatch() }
+    const progress = startProgress(`Epoch ${state.epoch}`, steps, batchSize, state.step)
+    let started = state.globalStep
+    const work = (batch: Samples) => {
+      this.#generator.moveTo({ step: started++ })
+      return trainStep(this.#device, this.#model, this.#optimizer, batch)
+    }
+    const batches = this.#samples(this.#trainLoader, state.epoch, times.data, state.step)
+    let before = performance.now()
+    for await (const result of pipelined(batches, work, () => interrupt.requested)) {
+      times.batch.add((performance.now() - before) / 1000)
+      before = performance.now()
+      addBatch(state.totals, result)
+      state.globalStep++
+      const step = state.step++
+      const average = averages(state.totals)
+      const printed = step % printFreq === 0
+      const line = `Epoch: [${state.epoch}][${countOf(step, steps)}] ${progressLine(times, result, average)}`
+      progress.update(state.step, shortNote(average), printed ? line : undefined)
+      if (printed) this.#writeMetrics('train', state.epoch, state.step, average, times.batch)
+    }
+    progress.end()
+  }
+
+  /** Loss and accuracy on the validation images, the head under its evaluation noise. */
+  async #validate(epoch: number): Promise<Averages> {
+    const { batchSize, printFreq } = this.#options
+    const { steps } = this.#valLoader
+    this.#model.eval()
+    this.#model.exp.noise = this.#evaluationNoise
+    const times = { batch: new Stopwatch(), data: new Stopwatch() }
+    const totals = noTotals()
+    const progress = startProgress(`Test  ${epoch}`, steps, batchSize)
+    let sample = 0
+    const work = (batch: Samples) => {
+      this.#generator.moveTo({ phase: 'validation', step: epoch, sample })
+      sample += batch.labels.length
+      return evaluateStep(this.#device, this.#model, batch)
+    }
+    let step = 0
+    let before = performance.now()
+    for await (const result of pipelined(this.#samples(this.#valLoader, 0, times.data), work)) {
+      times.batch.add((performance.now() - before) / 1000)
+      before = performance.now()
+      addBatch(totals, result)
+      const average = averages(totals)
+      const line = `Test: [${countOf(step, steps)}] ${progressLine(times, result, average)}`
+      progress.update(step + 1, shortNote(average), step % printFreq === 0 ? line : undefined)
+      step++
+    }
+    progress.end()
+    const result = averages(totals)
+    console.log(validationLine(result))
+    this.#writeMetrics('val', epoch, step, result, times.batch)
+    return result
+  }
+
+  /** Batches of a loader as the loops take them; notes how long each was waited for. */
+  async *#samples(loader: Loader, epoch: number, waited: Stopwatch, fromStep = 0): AsyncGenerator<Samples> {
+    const source: Source = loader.source
+    let before = performance.now()
+    for await (const batch of loader.epoch(epoch, { fromStep }) as AsyncIterable<Batch>) {
+      waited.add((performance.now() - before) / 1000)
+      yield imageSamples(batch, source)
+      before = performance.now()
+    }
+  }
+
+  #writeMetrics(phase: 'train' | 'val', epoch: number, step: number, average: Averages, time: Stopwatch): void {
+    const images = this.#options.batchSize / time.average
+    this.#log!.write({ phase, epoch, step, ...average, lr: this.#optimizer.lr, images_per_s: images })
+  }
+
+  get #parts(): RunParts {
+    return { model: this.#model, optimizer: this.#optimizer, scheduler: this.#schedule }
+  }
+
+  #save(best: boolean): Promise<string> {
+    const contents = { state: this.#state, options: this.#options, parts: this.#parts, best }
+    return saveRunCheckpoint(this.#options.output, contents)
+  }
+
+  /** Saves in the middle of an epoch and says how to go on. */
+  async #leave(): Promise<number> {
+    const { epoch, step } = this.#state
+    const file = await this.#save(false)
+    console.log(`interrupted: epoch ${epoch}, step ${step} saved; go on with --resume ${file}`)
+    return INTERRUPTED
+  }
+
+  #summarize(last: Averages | null): void {
+    const { output } = this.#options
+    const memory = memoryOf(this.#device)
+    const summary = {
+      epochs: this.#state.epoch,
+      best_acc1: this.#state.bestAcc1,
+      last,
+      options: this.#options,
+      adapter: describeAdapter(this.#device),
+      peak_gpu_bytes: memory.peakBytes,
+    }
+    writeFileAtomic(join(output, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`)
+  }
+}
+
+const shortNote = ({ loss, acc1 }: Averages): string => `loss ${loss.toFixed(3)} acc@1 ${acc1.toFixed(2)}`

@@ -1,0 +1,30 @@
+/** `train`: what `bin/train.js` does, from options to exit status. */
+import type { Device } from '../engine/index.ts'
+import { type RunCheckpoint, readRunCheckpoint } from './checkpoint.ts'
+import { openDataset } from './dataset.ts'
+import { adapterLine, describeAdapter } from './gpu.ts'
+import { evaluationNoise, settle, type TrainRequest } from './options.ts'
+import { Run } from './run.ts'
+
+/**
+ * Trains or evaluates, as the options say; returns the command's exit status.
+ * @param open opens the device, after everything that can be refused without one
+ * @throws UsageError for options, folders and checkpoints that cannot be used as given
+ */
+export async function train(request: TrainRequest, open: () => Promise<Device>): Promise<number> {
+  const { resume } = request.options
+  const checkpoint: RunCheckpoint | null = resume === undefined ? null : readRunCheckpoint(resume)
+  const options = settle(request, checkpoint)
+  const noise = evaluationNoise(options)
+  const dataset = openDataset(options)
+  const device = await open()
+  console.log(adapterLine(describeAdapter(device)))
+  const run = new Run(device, options, dataset, noise)
+  try {
+    if (checkpoint) run.restore(checkpoint)
+    return options.evaluate ? await run.evaluate() : await run.train()
+  } finally {
+    await run.close()
+    device.destroy()
+  }
+}
