@@ -2,15 +2,18 @@
 import { parentPort } from 'node:worker_threads'
 import { decodeFile } from './decode.ts'
 import { DecodeError } from './errors.ts'
+import { type Job, type Outcome, throwIfStopped } from './job.ts'
 import { makePixels } from './pixels.ts'
-import type { Job, Outcome } from './pool.ts'
 
 const port = parentPort
 if (!port) throw new Error('decode.worker runs as a worker thread only')
 
-port.on('message', ({ recipe, epoch, indices, paths }: Job) => {
+port.on('message', ({ recipe, epoch, indices, paths, stop }: Job) => {
   try {
-    const pixels = makePixels(recipe, epoch, indices, (place) => decodeFile(paths[place]))
+    const pixels = makePixels(recipe, epoch, indices, (place) => {
+      throwIfStopped(stop)
+      return decodeFile(paths[place])
+    })
     port.postMessage({ pixels } satisfies Outcome, [pixels.buffer])
   } catch (error) {
     // A posted error loses its class, so its parts are sent.

@@ -1,5 +1,6 @@
 import { shuffled } from '../engine/random.ts'
 import type { TransformName } from './augment.ts'
+import { newStopFlag, type StopFlag } from './job.ts'
 import { makePixels, type Recipe } from './pixels.ts'
 import { DecodePool } from './pool.ts'
 import type { Source } from './sources/source.ts'
@@ -66,7 +67,7 @@ export class Loader {
   }
 
   /**
-   * The batches of an epoch, in order. Leaving the loop early drops the batches that were prepared ahead.
+   * The batches of an epoch, in order. Leaving the loop early stops the work on those ahead.
    *
    * @param epoch from 0: with the seed, it decides on order and augmentation
    * @param options.fromStep the batch to begin with, to go on within an epoch as if the ones before had been taken
@@ -74,21 +75,21 @@ export class Loader {
    */
   async *epoch(epoch: number, { fromStep = 0 } = {}): AsyncGenerator<Batch, void, undefined> {
     const order = this.#options.shuffle ? shuffled(this.length, this.#options.seed, epoch) : undefined
-    const stop = new AbortController()
+    const stop = newStopFlag()
     const ahead: Promise<Batch>[] = []
     const places = this.#pool ? this.#pool.size + BATCHES_WAITING : 1
     let next = fromStep
     try {
       for (let step = fromStep; step < this.steps; step++) {
         while (ahead.length < places && next < this.steps) {
-          const batch = this.#make(epoch, this.#indices(next++, order), stop.signal)
+          const batch = this.#make(epoch, this.#indices(next++, order), stop)
           batch.catch(() => {}) // one that fails is reported when its turn comes
           ahead.push(batch)
         }
         yield await ahead.shift()!
       }
     } finally {
-      stop.abort()
+      Atomics.store(stop, 0, 1)
     }
   }
 
@@ -107,15 +108,14 @@ export class Loader {
     })
   }
 
-  async #make(epoch: number, indices: Uint32Array<ArrayBuffer>, signal: AbortSignal): Promise<Batch> {
+  async #make(epoch: number, indices: Uint32Array<ArrayBuffer>, stop: StopFlag): Promise<Batch> {
     const { source } = this
+    const recipe = this.#recipe
+    const paths = () => Array.from(indices, (index) => source.path!(index))
     const pixels = this.#pool
-      ? await this.#pool.run(
-          { recipe: this.#recipe, epoch, indices, paths: Array.from(indices, (index) => source.path!(index)) },
-          signal,
-        )
-      : makePixels(this.#recipe, epoch, indices, (place) => source.image(indices[place]))
-    const { imageSize, channels } = this.#recipe
+      ? await this.#pool.run({ recipe, epoch, indices, paths: paths(), stop })
+      : makePixels(recipe, epoch, indices, (place) => source.image(indices[place]))
+    const { imageSize, channels } = recipe
     return {
       pixels,
       shape: [indices.length, imageSize, imageSize, channels],

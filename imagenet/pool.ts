@@ -1,24 +1,10 @@
 import { Worker } from 'node:worker_threads'
 import { DecodeError } from './errors.ts'
+import type { Job, Outcome } from './job.ts'
 import { builtFile } from './locate.ts'
-import type { Recipe } from './pixels.ts'
-
-/** A batch for a worker to make. */
-export interface Job {
-  readonly recipe: Recipe
-  readonly epoch: number
-  readonly indices: Uint32Array
-  readonly paths: readonly string[]
-}
-
-/** A worker's answer: pixels, or why there are none and, if a file is to blame, which. */
-export type Outcome =
-  | { readonly pixels: Uint8Array<ArrayBuffer> }
-  | { readonly pixels?: undefined; readonly file?: string; readonly reason: string }
 
 interface Task {
   readonly job: Job
-  readonly signal: AbortSignal
   readonly resolve: (pixels: Uint8Array<ArrayBuffer>) => void
   readonly reject: (error: Error) => void
 }
@@ -39,14 +25,13 @@ export class DecodePool {
   /**
    * The pixels of a batch, moved here from the worker that made them. Jobs begin in the order given.
    *
-   * @param signal once aborted, a job that has not begun never will, and its promise stays pending
-   * @throws DecodeError for a file that cannot be decoded; Error when the pool is closed or a worker dies
+   * @throws DecodeError for a file that cannot be decoded; Error when the job is stopped, the pool closed, a worker dead
    */
-  run(job: Job, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  run(job: Job): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#failure) return Promise.reject(this.#failure)
     while (this.#workers.length < this.size) this.#start()
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ job, signal, resolve, reject })
+      this.#waiting.push({ job, resolve, reject })
       this.#dispatch()
     })
   }
@@ -70,7 +55,6 @@ export class DecodePool {
   #dispatch(): void {
     while (this.#waiting.length > 0 && this.#idle.length > 0) {
       const task = this.#waiting.shift()!
-      if (task.signal.aborted) continue
       const worker = this.#idle.pop()!
       this.#running.set(worker, task)
       worker.ref()

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DecodeError } from '../../imagenet/errors.ts'
+import { newStopFlag } from '../../imagenet/job.ts'
 import { type Batch, Loader, type LoaderOptions } from '../../imagenet/loader.ts'
+import { DecodePool } from '../../imagenet/pool.ts'
 import { openDummy } from '../../imagenet/sources/dummy.ts'
 import { openFolder } from '../../imagenet/sources/folder.ts'
 import { openMnist } from '../../imagenet/sources/mnist.ts'
@@ -150,6 +152,20 @@ loader('prepares no more than a few batches ahead', async () => {
     assert.is(asked.length, 5)
     await epoch.return()
   })
+})
+
+loader('stops the work that is no longer wanted', async () => {
+  const pool = new DecodePool(1)
+  const stop = newStopFlag()
+  const recipe = { transform: 'val', imageSize: 21, channels: 3, seed: 0 } as const
+  const indices = Uint32Array.of(0, 1)
+  const paths = ['/no/such/file', '/no/such/file']
+  const outcomes = [0, 1].map(() =>
+    pool.run({ recipe, epoch: 0, indices, paths, stop }).catch(({ message }) => message),
+  )
+  Atomics.store(stop, 0, 1)
+  for (const outcome of outcomes) assert.match(await outcome, 'the batch is no longer wanted')
+  await pool.close()
 })
 
 loader('ends a wait for a batch when it is closed', async () => {
