@@ -8,9 +8,11 @@ import type { Source } from './sources/source.ts'
 /** A loader's bytes, turned into normalised floats [N, H, W, C] on the GPU. */
 export function imageSamples(batch: Batch, { mean, std }: Source): Samples {
   const words = new Uint32Array(batch.pixels.buffer, batch.pixels.byteOffset, batch.pixels.byteLength / 4)
+  const channels = batch.shape[3]
+  const options = { shape: batch.shape, mean: mean.slice(0, channels), std: std.slice(0, channels) }
   return {
     labels: batch.labels,
-    input: (device) => normalizeImages(Tensor.from(device, words), { shape: batch.shape, mean, std }),
+    input: (device) => normalizeImages(Tensor.from(device, words), options),
   }
 }
 
