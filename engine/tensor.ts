@@ -160,6 +160,7 @@ export function scope<T>(make: () => T): T {
     for (const tensor of inner.tensors) {
       if (!kept.has(tensor)) tensor.release()
       else if (outer) outer.tensors.push(tensor)
+      else collected.register(tensor, tensor.storage, tensor)
     }
     if (outer) outer.nodes.push(...inner.nodes)
     else for (const node of inner.nodes) node.release()

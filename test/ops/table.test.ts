@@ -9,6 +9,7 @@ import { add, addRelu, relu } from '../../engine/ops/elementwise.ts'
 import { kakuritsuLinear } from '../../engine/ops/kakuritsu.ts'
 import { crossEntropy, logSoftmax, nllLoss } from '../../engine/ops/loss.ts'
 import { adaptiveAvgPool2d, maxPool2d } from '../../engine/ops/pool.ts'
+import { flatten, reshape } from '../../engine/ops/reshape.ts'
 import * as batchnorm from '../reference/batchnorm.ts'
 import * as dropped from '../reference/dropout.ts'
 import * as elementwise from '../reference/elementwise.ts'
@@ -42,11 +43,24 @@ for (const shape of [[1], [7, 33], [3, 5, 65, 2]]) {
   })
 }
 
+row({
+  name: 'reshape',
+  inputs: { x: random.normal([3, 7, 2]) },
+  op: ({ x }) => reshape(x, [6, 7]),
+  reference: ({ x }) => elementwise.reshape(x, [6, 7]),
+})
+row({
+  name: 'flatten',
+  inputs: { x: random.normal([3, 5, 1, 7]) },
+  op: ({ x }) => flatten(x),
+  reference: ({ x }) => elementwise.reshape(x, [3, 35]),
+})
+
 for (const shape of [
   [1, 3, 1, 1],
   [1, 7, 5, 3],
   [3, 7, 7, 65],
-  [5, 33, 33, 132],
+  [2, 33, 35, 132],
 ]) {
   const channels = [shape[3]]
   const positive = (x: Nd) => map(x, (value) => Math.fround(0.5 + Math.abs(value)))

@@ -1,4 +1,4 @@
-import { map, type Nd, type Reference } from './nd.ts'
+import { map, type Nd, nd, type Reference } from './nd.ts'
 
 /** max(x, 0); the gradient at 0 is 0, as PyTorch's. NaN stays NaN. */
 export function relu(x: Nd): Reference {
@@ -21,4 +21,9 @@ export function addRelu(a: Nd, b: Nd): Reference {
       return { a: dSum, b: dSum }
     },
   }
+}
+
+/** x in another shape of as many elements, row-major. */
+export function reshape(x: Nd, shape: readonly number[]): Reference {
+  return { out: nd(shape, x.data), backward: (dOut) => ({ x: nd(x.shape, dOut.data) }) }
 }
