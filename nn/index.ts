@@ -1,14 +1,56 @@
 /** Networks: modules, torchvision's ResNets, the experiment's heads, optimizers. It imports nothing of Node's. */
 export {
+  type Checkpoint,
+  CheckpointError,
+  type CheckpointInfo,
+  decodeCheckpoint,
+  encodeCheckpoint,
+} from './checkpoint.ts'
+export {
   readSafetensors,
   type Safetensors,
   type SafetensorsTensor,
   writeSafetensors,
 } from './formats/safetensors.ts'
 export { Generator, type Position } from './generator.ts'
+export { type Arch, archs, Head, type HeadNoise, type HeadOptions, head } from './heads.ts'
 export { byFanIn, constant, type Init, kaimingNormal, normal, uniform } from './init.ts'
+export {
+  AdaptiveAvgPool2d,
+  BatchNorm2d,
+  Conv2d,
+  type Conv2dOptions,
+  Dropout,
+  Flatten,
+  KakuritsuLinear,
+  type KakuritsuLinearOptions,
+  Linear,
+  type LinearOptions,
+  MaxPool2d,
+  ReLU,
+  Sequential,
+} from './layers.ts'
 export { Module, pipe, type ToOptions } from './module.ts'
 export { Adadelta, type AdadeltaOptions, Optimizer, type OptimizerState, SGD, type SGDOptions } from './optim.ts'
+export {
+  type BlockName,
+  loadWeights,
+  ResNet,
+  type ResNetArchitecture,
+  type ResNetName,
+  type ResNetOptions,
+  resnet,
+  resnet18,
+  resnet34,
+  resnet50,
+  resnet101,
+  resnet152,
+  resnetNames,
+  resnext50_32x4d,
+  resnext101_32x8d,
+  wide_resnet50_2,
+  wide_resnet101_2,
+} from './resnet.ts'
 export { type SchedulerState, StepLR } from './schedule.ts'
 export { type LoadOptions, type LoadResult, StateError } from './state.ts'
 export { Buffer, Counter, type Layout, Parameter, type Stored, Variable } from './variable.ts'
