@@ -1,6 +1,6 @@
 /** Runs an op as a table row describes it and compares it, and every gradient, with its reference. */
 import * as assert from 'uvu/assert'
-import { backward, scope, Tensor } from '../../engine/index.ts'
+import { backward, countTensors, scope, Tensor } from '../../engine/index.ts'
 import { testDevice } from '../device.ts'
 import { close, type Nd, Random, type Reference, type Tolerance } from '../reference/nd.ts'
 
@@ -31,7 +31,7 @@ export const whole = (like: Tensor, x: Nd): Tensor => Tensor.from(like.device, U
 
 /**
  * Checks the output, then the gradients: of all inputs at once, and of each input while the others are frozen and must
- * get none. When all are frozen, nothing may be recorded.
+ * get none. When all are frozen, nothing may be recorded. No tensor may be left behind.
  */
 export async function checkOp<Name extends string>(row: Row<Name>): Promise<void> {
   const { inputs, op, reference, tolerance = ROUNDING } = row
@@ -42,6 +42,7 @@ export async function checkOp<Name extends string>(row: Row<Name>): Promise<void
   const expectedGrads = expected.backward(dOut)
 
   for (const trained of [names, ...(names.length > 1 ? names.map((name) => [name]) : []), []]) {
+    const tensorsBefore = countTensors()
     const results = scope(() => {
       const leaves = {} as Record<Name, Tensor>
       for (const name of names) {
@@ -61,6 +62,7 @@ export async function checkOp<Name extends string>(row: Row<Name>): Promise<void
       })
       return { out: out.read(), grads }
     })
+    assert.is(countTensors(), tensorsBefore, 'tensors left behind')
     close(await results.out, expected.out, tolerance, 'output')
     for (const [i, name] of names.entries()) {
       const grad = await results.grads[i]
