@@ -24,7 +24,9 @@ for (const file of files('bench', '.ts').filter((name) => !name.startsWith('benc
 if (withTests)
   for (const file of ['test/run.ts', ...files('test', '.test.ts')]) entries[`dist/${file.slice(0, -3)}`] = file
 
-rmSync(join(root, 'dist'), { recursive: true, force: true })
+// Old chunks would pile up; the types are the package build's.
+for (const old of withTests ? ['dist/test', 'dist/chunks'] : ['dist'])
+  rmSync(join(root, old), { recursive: true, force: true })
 await build({
   absWorkingDir: root,
   entryPoints: Object.entries(entries).map(([out, input]) => ({ in: input, out })),
@@ -37,12 +39,21 @@ await build({
   target: 'node20',
   packages: 'external',
   loader: { '.wgsl': 'text' },
-  sourcemap: 'inline',
+  sourcemap: true,
   logLevel: 'warning',
 })
 
 if (!withTests) {
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
-  const options = ['--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--outDir', 'dist/types', '--rootDir', '.']
+  const options = [
+    '--noEmit',
+    'false',
+    '--declaration',
+    '--emitDeclarationOnly',
+    '--outDir',
+    'dist/types',
+    '--rootDir',
+    '.',
+  ]
   execFileSync(process.execPath, [tsc, '--project', 'tsconfig.build.json', ...options], { cwd: root, stdio: 'inherit' })
 }

@@ -9,10 +9,10 @@ import {
   type ExperimentResult,
   openDevice,
   parseCount,
+  runCommand,
   runExperiment,
 } from '../imagenet/index.ts'
 import { type ResNetName, resnetNames } from '../nn/index.ts'
-import { runCommand } from './command.ts'
 
 interface Values {
   base?: ResNetName

@@ -8,11 +8,11 @@ import {
   parseProbability,
   parseRate,
   requestOf,
+  runCommand,
   train,
   UsageError,
 } from '../imagenet/index.ts'
 import { archs, resnetNames } from '../nn/index.ts'
-import { runCommand } from './command.ts'
 
 /** The original's options for several processes: known by name, so that its command lines get an answer. */
 const DISTRIBUTED = [

@@ -7,6 +7,7 @@ export {
   readRunCheckpoint,
   saveWeights,
 } from './checkpoint.ts'
+export { runCommand } from './command.ts'
 export { openDataset } from './dataset.ts'
 export { DecodeError, UsageError } from './errors.ts'
 export {

@@ -1,6 +1,6 @@
 /** What every command shares: how it ends when something is wrong. */
 import type { Command } from 'commander'
-import { UsageError } from '../imagenet/index.ts'
+import { UsageError } from './errors.ts'
 
 /**
  * Runs a command. Wrong use ends with exit status 2 and a sentence, any other failure with 1; a stack trace shows only
