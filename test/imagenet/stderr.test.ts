@@ -60,8 +60,8 @@ function tests(): void {
     })
   }
 
-  // util-linux's script gives a process a terminal; macOS has another script.
-  if (process.platform === 'linux' && spawnSync('script', ['--version']).status === 0)
+  // util-linux's script gives a process a terminal, where the machine has any; macOS has another script.
+  if (process.platform === 'linux' && spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0)
     test('is silenced and restored on a terminal', () => {
       assert.is(shell(`script -qec '${command}' /dev/null </dev/null`), shown)
     })
