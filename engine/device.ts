@@ -60,8 +60,9 @@ export class Device {
       size: PARAMS_BYTES,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     })
-    gpu.addEventListener('uncapturederror', ({ error }) => {
-      this.#fault ??= new GpuError(explain(error))
+    gpu.addEventListener('uncapturederror', (event) => {
+      event.preventDefault() // it would be printed
+      this.#fault ??= new GpuError(explain(event.error))
     })
     gpu.lost.then(({ reason, message }) => {
       if (!this.#destroyed) this.#fault ??= new GpuError(`the GPU device was lost (${reason}): ${message}`)
@@ -82,9 +83,9 @@ export class Device {
     return new Device(adapter, gpu)
   }
 
-  createBuffer(bytes: number, label: string): GPUBuffer {
+  createBuffer(bytes: number): GPUBuffer {
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage
-    return this.gpu.createBuffer({ label, size: bytes, usage: STORAGE | COPY_SRC | COPY_DST })
+    return this.gpu.createBuffer({ size: bytes, usage: STORAGE | COPY_SRC | COPY_DST })
   }
 
   /** Writes `data` after all commands given so far. */

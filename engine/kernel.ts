@@ -7,6 +7,7 @@
  * is the only change ever made to a source. Several sources are joined in order, so that kernels can share a piece.
  */
 import type { Device } from './device.ts'
+import { show } from './errors.ts'
 import { memoryOf, type Storage } from './memory.ts'
 
 export type Constants = Readonly<Record<string, number | string>>
@@ -62,6 +63,11 @@ export class Kernel {
     if (x === 0 || y === 0 || z === 0) return
     if (bindings.length !== this.#access.length)
       throw new Error(`kernel ${this.name} has ${this.#access.length} storage bindings, ${bindings.length} given`)
+    bindings.forEach(({ storage, shape }, i) => {
+      // WebGPU refuses it too, but for a whole command buffer, without a name.
+      if (this.#access[i] === 'storage' && bindings.some((other, k) => k !== i && other.storage === storage))
+        throw new Error(`kernel ${this.name} would write a tensor ${show(shape)} that it is given twice`)
+    })
     const compiled = this.#compile(device)
     device.dispatch({
       pipeline: compiled.pipeline,

@@ -67,7 +67,8 @@ export class Memory {
     const size = Math.min(sizeClass(bytes), limit)
     let storage = this.#pool.get(size)?.pop()
     if (storage) this.pooledBytes -= size
-    else storage = this.#make(size, label)
+    else storage = this.#make(size)
+    storage.buffer.label = label // for the driver's messages
     this.liveBytes += size
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes)
     return storage.retain()
@@ -91,9 +92,9 @@ export class Memory {
     for (const forget of this.onTrim) forget()
   }
 
-  #make(size: number, label: string): Storage {
+  #make(size: number): Storage {
     if (this.pooledBytes > Math.max(POOL_FLOOR_BYTES, this.liveBytes)) this.trim()
-    return new Storage(this, ++this.buffersMade, this.device.createBuffer(size, label), size)
+    return new Storage(this, ++this.buffersMade, this.device.createBuffer(size), size)
   }
 }
 
