@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** `node bin/experiment.js` (and `npm start`): the experiment on MNIST, its nine rows beside the published ones. */
 import { join } from 'node:path'
 import { Command, Option } from 'commander'

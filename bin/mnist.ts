@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /**
  * The original's MNIST demonstration, and the shortest example of this package: a small convolutional network whose
  * last two layers are Kakuritsu layers (p = 0.5 in training, 1 in testing), or plain linear ones with `plain`.

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** `node bin/train.js`: trains or evaluates ResNet with a Kakuritsu, Dropout or White head. */
 import { Command, Option } from 'commander'
 import {
