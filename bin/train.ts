@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import {
   DEFAULTS,
   openDevice,
+  PROFILING_TOGGLES_OFF,
   parseCount,
   parseHeadNoise,
   parseProbability,
@@ -69,6 +70,11 @@ const command = new Command('train')
   .optionsGroup('Running:')
   .option('--gpu <which>', 'number of an adapter, or a part of its name')
   .option('--output <DIR>', 'folder for checkpoints, metrics.jsonl and summary.json (a new one under runs/)')
+  .option(
+    '--profile [STEPS]',
+    'time the GPU by op and shader over some steps (5), and write a trace',
+    count('--profile'),
+  )
   .option('-p, --print-freq <n>', 'steps between progress lines', count('--print-freq'), DEFAULTS.printFreq)
   .configureHelp({ optionTerm: (option) => (option.long === '--switch' ? '-sw, --switch' : option.flags) })
   .showHelpAfterError('(--help lists the options)')
@@ -81,7 +87,10 @@ const command = new Command('train')
     const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
     const names = new Set(given.map((option) => option.attributeName()))
     const request = requestOf(values, names, command.args.length > 0 ? dir : undefined)
-    process.exitCode = await train(request, () => openDevice({ gpu: values.gpu as string | undefined }))
+    const disabledToggles = request.options.profile === undefined ? [] : PROFILING_TOGGLES_OFF
+    process.exitCode = await train(request, () =>
+      openDevice({ gpu: values.gpu as string | undefined, disabledToggles }),
+    )
   })
 for (const flags of DISTRIBUTED) command.addOption(new Option(flags).hideHelp())
 

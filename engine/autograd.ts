@@ -38,6 +38,7 @@ export function record(
   saved: readonly Tensor[],
   backward: Node['backward'],
 ): Tensor {
+  output.device.timer?.nameOp(name)
   if (!wantsGrad(inputs)) return output
   let held = saved.map((tensor) => tensor.retain())
   const release = () => {
@@ -73,6 +74,7 @@ export function backward(output: Tensor, seed?: Tensor): void {
           const grad = inputGrads[i]
           if (grad && input.requiresGrad) receive(input, grad, grads)
         })
+        dy.device.timer?.nameOp(`${node.name} backward`)
       })
       grads.delete(tensor)
       dy.release()

@@ -23,8 +23,20 @@ export interface Dispatch {
   /** The kernel's `Params`, packed. */
   params: Uint32Array<ArrayBuffer>
   workgroups: readonly [number, number, number]
-  /** Names op and shapes in the driver's messages. */
-  label: string
+  /** For the driver's messages and the profiler. */
+  kernel: string
+  shapes: string
+}
+
+/** Times dispatches; `Profiler` in profile.ts is the one there is. */
+export interface DispatchTimer {
+  /** Whether no further dispatch can be timed before `resolve`. */
+  readonly full: boolean
+  begin(kernel: string, shapes: string): GPUComputePassTimestampWrites
+  /** Says which op the dispatches since the last call belong to. */
+  nameOp(op: string): void
+  /** Called before a command buffer is sent. */
+  resolve(encoder: GPUCommandEncoder): void
 }
 
 export class Device {
@@ -38,6 +50,8 @@ export class Device {
   readonly subgroups: { min: number; max: number } | null
   /** Holds the uniform parameters of the dispatches being encoded; bound with a dynamic offset. */
   readonly paramsBuffer: GPUBuffer
+  /** Set while dispatches are timed. */
+  timer: DispatchTimer | null = null
 
   #encoder: GPUCommandEncoder | null = null
   #pass: GPUComputePassEncoder | null = null
@@ -96,13 +110,14 @@ export class Device {
     this.gpu.queue.writeBuffer(buffer, offset, view)
   }
 
-  dispatch({ pipeline, bindGroup, params, workgroups, label }: Dispatch): void {
+  dispatch({ pipeline, bindGroup, params, workgroups, kernel, shapes }: Dispatch): void {
     const align = Math.max(this.limits.minUniformBufferOffsetAlignment, 16) / 4
     const slot = Math.ceil(params.length / align) * align
-    if (this.#paramsUsed + slot > this.#params.length || this.#dispatches === DISPATCHES_PER_SUBMIT) this.flush()
-    const pass = this.#openPass()
+    const full = this.#paramsUsed + slot > this.#params.length || this.#dispatches === DISPATCHES_PER_SUBMIT
+    if (full || this.timer?.full) this.flush()
+    const pass = this.timer ? this.#timedPass(this.timer.begin(kernel, shapes)) : this.#openPass()
     this.#params.set(params, this.#paramsUsed)
-    pass.pushDebugGroup(label)
+    pass.pushDebugGroup(`${kernel} ${shapes}`)
     pass.setPipeline(pipeline)
     pass.setBindGroup(0, bindGroup, [this.#paramsUsed * 4])
     pass.dispatchWorkgroups(...workgroups)
@@ -126,6 +141,7 @@ export class Device {
   flush(): void {
     if (this.#encoder) {
       this.#pass?.end()
+      this.timer?.resolve(this.#encoder)
       if (this.#paramsUsed) this.gpu.queue.writeBuffer(this.paramsBuffer, 0, this.#params, 0, this.#paramsUsed)
       this.gpu.queue.submit([this.#encoder.finish()])
       this.#encoder = this.#pass = null
@@ -181,6 +197,11 @@ export class Device {
     this.#pass?.end()
     this.#pass = null
     return (this.#encoder ??= this.gpu.createCommandEncoder())
+  }
+
+  /** A pass for one dispatch. */
+  #timedPass(timestampWrites: GPUComputePassTimestampWrites): GPUComputePassEncoder {
+    return (this.#pass = this.#openEncoder().beginComputePass({ timestampWrites }))
   }
 
   #openPass(): GPUComputePassEncoder {

@@ -20,5 +20,6 @@ export {
   type SgdStepOptions,
   sgdStep,
 } from './ops/update.ts'
+export { Profiler, type Span } from './profile.ts'
 export { imageStream, type Key, nameStream, type Stream, shuffled } from './random.ts'
 export { countTensors, type DType, empty, type Shape, scope, Tensor } from './tensor.ts'

@@ -74,7 +74,8 @@ export class Kernel {
       bindGroup: compiled.bindGroup(bindings),
       params: this.#pack(params),
       workgroups: [x, y, z],
-      label: `${this.name} ${bindings.map(({ shape }) => `[${shape}]`).join(' ')}`,
+      kernel: this.name,
+      shapes: bindings.map(({ shape }) => `[${shape}]`).join(' '),
     })
   }
 

@@ -8,6 +8,8 @@ export interface GpuOptions {
   gpu?: string
   /** Dawn's switches to turn on: https://dawn.googlesource.com/dawn/+/refs/heads/main/src/dawn/native/Toggles.cpp */
   toggles?: readonly string[]
+  /** Dawn's switches to turn off. */
+  disabledToggles?: readonly string[]
 }
 
 export interface ListedAdapter {
@@ -53,9 +55,13 @@ export async function listAdapters(): Promise<ListedAdapter[]> {
  * Opens an adapter, and puts WebGPU's constants (GPUBufferUsage, …) where a browser has them.
  * @throws GpuError when there is none; UsageError when there is none that `gpu` means, listing those that there are.
  */
-export async function openAdapter({ gpu, toggles = [] }: GpuOptions = {}): Promise<GPUAdapter> {
+export async function openAdapter({ gpu, toggles = [], disabledToggles = [] }: GpuOptions = {}): Promise<GPUAdapter> {
   const listed = chooseAdapter(await listAdapters(), gpu)
-  const flags = [`adapter=${listed.name}`, `enable-dawn-features=${toggles.join(',')}`]
+  const flags = [
+    `adapter=${listed.name}`,
+    `enable-dawn-features=${toggles.join(',')}`,
+    `disable-dawn-features=${disabledToggles.join(',')}`,
+  ]
   const { instance, adapter } = await requestAdapter(flags)
   if (!adapter) throw new GpuError(`${listed.name} could not be opened`)
   instances.push(instance)

@@ -40,6 +40,7 @@ export {
   type TrainOptions,
   type TrainRequest,
 } from './options.ts'
+export { PROFILING_TOGGLES_OFF, perfettoTrace, profileTable, StepProfile } from './profile.ts'
 export { type Progress, startProgress } from './progress.ts'
 export { FeatureSet, imageSamples } from './samples.ts'
 export { openDummy } from './sources/dummy.ts'

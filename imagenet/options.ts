@@ -43,6 +43,8 @@ export interface TrainOptions {
   imageSize: number
   limitTrain?: number
   limitVal?: number
+  /** How many steps to time on the GPU. */
+  profile?: number
   /** Where the run's files go. Undefined: a new folder under `runs`, or the folder of the checkpoint resumed. */
   output?: string
 }
@@ -68,6 +70,9 @@ export const DEFAULTS: TrainOptions = {
   imageSize: 224,
 }
 
+/** Steps that `--profile` times without a number. */
+const PROFILED_STEPS = 5
+
 /** Options as they came, and which of them the user gave. */
 export interface TrainRequest {
   options: TrainOptions
@@ -78,7 +83,7 @@ export interface TrainRequest {
 export type SettledOptions = TrainOptions & { lr: number; seed: number; output: string }
 
 /** Options that say where a run goes on and what is done now; a checkpoint's do not carry over. */
-const OF_THIS_PROCESS = ['resume', 'evaluate', 'output', 'switch', 'evalHead', 'startEpoch'] as const
+const OF_THIS_PROCESS = ['resume', 'evaluate', 'output', 'switch', 'evalHead', 'startEpoch', 'profile'] as const
 
 /**
  * Decides what was left open. What the user did not give is as in the checkpoint resumed, where there is one.
@@ -176,6 +181,7 @@ export function parseRate(option: string, text: string): number {
 export function requestOf(values: Record<string, unknown>, given: ReadonlySet<string>, dir?: string): TrainRequest {
   const { learningRate, pretrained, ...rest } = values
   const options = { ...DEFAULTS, ...rest, lr: learningRate } as TrainOptions
+  if (values.profile === true) options.profile = PROFILED_STEPS
   const names = new Set([...given].map((name) => (name === 'learningRate' ? 'lr' : name)) as (keyof TrainOptions)[])
   if (pretrained === true)
     throw new UsageError(`--pretrained takes the file of the base's weights, as in --pretrained resnet152.safetensors`)

@@ -22,6 +22,7 @@ import {
 } from './metrics.ts'
 import { ExperimentNet } from './model.ts'
 import { isFrozen, SCHEDULE, type SettledOptions } from './options.ts'
+import { StepProfile } from './profile.ts'
 import { startProgress } from './progress.ts'
 import { imageSamples } from './samples.ts'
 import type { Dataset, Source } from './sources/source.ts'
@@ -41,6 +42,8 @@ export class Run {
   /** Where an existing metrics.jsonl is cut. */
   #resumedAt: RunState | undefined
   #log: MetricsLog | null = null
+  /** Of the first epoch's first steps. */
+  #profile: StepProfile | null = null
 
   constructor(device: Device, options: SettledOptions, dataset: Dataset, evaluationNoise: HeadNoise | null) {
     const { batchSize, imageSize, seed, workers } = options
@@ -110,6 +113,8 @@ export class Run {
     const { output, seed, arch, base } = this.#options
     mkdirSync(output, { recursive: true })
     this.#log = new MetricsLog(join(output, 'metrics.jsonl'), this.#resumedAt)
+    if (this.#options.profile !== undefined)
+      this.#profile = new StepProfile(this.#device, this.#options.profile, join(output, 'trace.json'))
     const { source: train, length } = this.#trainLoader
     console.log(
       `${base} under ${arch}, ${train.classes.length} classes, ${length} training and ${this.#valLoader.length} validation images, seed ${seed}, files in ${output}`,
@@ -127,6 +132,7 @@ export class Run {
     const progress = startProgress(`Epoch ${state.epoch}`, steps, batchSize, state.step)
     let started = state.globalStep
     const work = (batch: Samples) => {
+      this.#profile?.beforeStep()
       this.#generator.moveTo({ step: started++ })
       return trainStep(this.#device, this.#model, this.#optimizer, batch)
     }
@@ -145,6 +151,8 @@ export class Run {
       if (printed) this.#writeMetrics('train', state.epoch, state.step, average, times.batch)
     }
     progress.end()
+    await this.#profile?.end()
+    this.#profile = null
   }
 
   /** Loss and accuracy on the validation images, the head under its evaluation noise. */

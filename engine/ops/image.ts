@@ -40,5 +40,6 @@ export function normalizeImages(bytes: Tensor, { shape, mean, std }: NormalizeIm
   const params = { size, mean0, mean1, mean2, std0, std1, std2 }
   const kernel = normalizeImagesKernel.with({ CHANNELS: channels })
   kernel.run(bytes.device, params, [bytes, out], spread(bytes.device, size, GROUP))
+  bytes.device.timer?.nameOp('normalizeImages')
   return out
 }

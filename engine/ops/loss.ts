@@ -112,6 +112,7 @@ export function topkCorrect(logits: Tensor, labels: Tensor, ks: readonly number[
       const limit = Math.min(k, params.classes)
       countBelowKernel.run(device, { size: params.rows, limit, slot }, [ranks, counts], [1])
     })
+    device.timer?.nameOp('topkCorrect')
     return counts
   })
 }

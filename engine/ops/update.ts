@@ -28,6 +28,7 @@ export function sgdStep(param: Tensor, grad: Tensor, velocity: Tensor, options: 
   const { lr, momentum, weightDecay } = options
   const { device, size } = param
   sgdKernel.run(device, { size, lr, momentum, weightDecay }, [param, grad, velocity], spread(device, size, GROUP))
+  device.timer?.nameOp('sgd')
 }
 
 export interface AdadeltaStepOptions {
@@ -57,6 +58,7 @@ export function adadeltaStep(param: Tensor, grad: Tensor, state: AdadeltaState, 
   const { device, size } = param
   const bindings = [param, grad, squareAverage, deltaAverage]
   adadeltaKernel.run(device, { size, lr, rho, eps, weightDecay }, bindings, spread(device, size, GROUP))
+  device.timer?.nameOp('adadelta')
 }
 
 function sameShape(op: string, param: Tensor, others: Readonly<Record<string, Tensor>>): void {
