@@ -53,4 +53,4 @@ export {
 } from './resnet.ts'
 export { type SchedulerState, StepLR } from './schedule.ts'
 export { type LoadOptions, type LoadResult, StateError } from './state.ts'
-export { Buffer, Counter, type Layout, Parameter, type Stored, Variable } from './variable.ts'
+export { Buffer, Counter, type Layout, Parameter, type Stored, Variable, type VariableOptions } from './variable.ts'

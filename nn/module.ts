@@ -71,7 +71,8 @@ export abstract class Module {
 
   /**
    * Puts all parameters and buffers on a device. Those that no state was loaded into start anew: a function of the seed
-   * and the name alone, the same on every adapter. What is on the device already stays as it is.
+   * and the name alone, the same on every adapter. What is on the device already stays as it is. Call it outside any
+   * scope, which would free them at its end.
    */
   to(device: Device, { seed = 0 }: ToOptions = {}): this {
     for (const [name, stored] of this.namedState()) stored.place(device, nameStream(seed, name))

@@ -1,6 +1,5 @@
 /** Optimizers, as torch.optim has them. Each step is one dispatch a parameter, and nothing waits for the GPU. */
-import { adadeltaStep, sgdStep, type Tensor } from '../engine/index.ts'
-import { nameStream } from '../engine/random.ts'
+import { adadeltaStep, sgdStep, Tensor } from '../engine/index.ts'
 import type { SafetensorsTensor } from './formats/safetensors.ts'
 import { constant } from './init.ts'
 import { loadState, StateError, saveState } from './state.ts'
@@ -86,11 +85,8 @@ export abstract class Optimizer<S extends { lr: number } = { lr: number }, K ext
   }
 }
 
-function zerosLike({ shape, layout, tensor }: Parameter): Buffer {
-  const buffer = new Buffer(shape, { layout, init: constant(0) })
-  buffer.place(tensor.device, nameStream(0, ''))
-  return buffer
-}
+const zerosLike = ({ shape, layout, tensor }: Parameter): Buffer =>
+  new Buffer(shape, { layout, init: constant(0), tensor: Tensor.zeros(tensor.device, shape) })
 
 export interface SGDOptions {
   lr: number

@@ -32,6 +32,14 @@ const SAVED_AXES: Readonly<Record<Layout, readonly number[] | null>> = {
   same: null,
 }
 
+export interface VariableOptions {
+  /** 'same' unless given. */
+  layout?: Layout
+  init: Init
+  /** Its elements, where they are on a device already. */
+  tensor?: Tensor
+}
+
 export abstract class Variable implements Stored {
   /** In the kernels' layout. */
   readonly shape: Shape
@@ -41,12 +49,13 @@ export abstract class Variable implements Stored {
   /** What it starts from. */
   init: Init
   #loaded: Float32Array | null = null
-  #tensor: Tensor | null = null
+  #tensor: Tensor | null
 
-  constructor(shape: Shape, { layout = 'same', init }: { layout?: Layout; init: Init }) {
+  constructor(shape: Shape, { layout = 'same', init, tensor }: VariableOptions) {
     this.shape = shape
     this.layout = layout
     this.init = init
+    this.#tensor = tensor ?? null
     const axes = SAVED_AXES[layout]
     this.savedShape = axes ? permuteShape(shape, axes) : shape
   }
@@ -101,6 +110,11 @@ export abstract class Variable implements Stored {
 /** A tensor that is trained. Its gradient accumulates in `grad`. */
 export class Parameter extends Variable {
   #requiresGrad = true
+
+  constructor(shape: Shape, options: VariableOptions) {
+    super(shape, options)
+    if (options.tensor) options.tensor.requiresGrad = true
+  }
 
   /** False for a frozen parameter: ops record nothing for its sake. */
   get requiresGrad(): boolean {

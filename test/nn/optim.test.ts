@@ -1,7 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Tensor } from '../../engine/index.ts'
-import { nameStream } from '../../engine/random.ts'
 import { Adadelta, constant, type Optimizer, Parameter, SGD, StateError, StepLR } from '../../nn/index.ts'
 import { testDevice } from '../device.ts'
 import { close, type Nd, nd, Random } from '../reference/nd.ts'
@@ -15,12 +14,13 @@ const SHAPES = [[5, 7], [3, 3, 2, 4], [9]]
 const ROUNDING = { rtol: 1e-5 }
 
 /** A parameter on the device that holds `x`. */
-function parameter(x: Nd): Parameter {
-  const layout = x.shape.length === 4 ? 'conv' : x.shape.length === 2 ? 'linear' : 'same'
-  const made = new Parameter(x.shape, { layout, init: constant(0) })
-  made.place(device, nameStream(0, ''))
-  made.tensor.write(Float32Array.from(x.data))
-  return made
+function parameter({ shape, data }: Nd): Parameter {
+  const layout = shape.length === 4 ? 'conv' : shape.length === 2 ? 'linear' : 'same'
+  return new Parameter(shape, {
+    layout,
+    init: constant(0),
+    tensor: Tensor.from(device, Float32Array.from(data), shape),
+  })
 }
 
 function giveGradients(params: readonly Parameter[], random: Random): Nd[] {
