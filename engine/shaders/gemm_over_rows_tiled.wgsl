@@ -1,21 +1,9 @@
-// out = patches(x)ᵀ · dy: the gradient of a convolution's weight, a sum over all output pixels.
-//
-//   x:   [images, height, width, channels]
-//   dy:  [images, gridHeight, gridWidth, columns]
-//   out: [slices, kernel height × kernel width × channels, columns]; slice s sums rows [s, s + 1) · sliceRows of dy
+// out = patches(x)ᵀ · dy: the gradient of a convolution's weight, a sum over all output pixels. See
+// gemm_over_rows_params.wgsl for the layout of every binding.
 //
 // For any device and any size. A workgroup makes a tile of 64 patch elements × 64 columns of one slice, a thread 4 × 4
 // of it: elements thread / 16 + 16 i, columns thread % 16 + 16 j. The rows go by in steps of DEPTH, for which the
 // workgroup stages both operands in its memory.
-
-struct Params {
-  // Of out: how many elements a patch has, and columns of dy.
-  elements: u32, columns: u32,
-  rows: u32, sliceRows: u32,
-  channels: u32, height: u32, width: u32, gridHeight: u32, gridWidth: u32,
-  step: i32, offset: i32, tapStep: i32, kernelWidth: u32,
-  columnTiles: u32, tiles: u32,
-}
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

@@ -3,12 +3,10 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ShapeError } from '../../engine/errors.ts'
 import { type Conv2dOptions, conv2d } from '../../engine/ops/conv2d.ts'
+import { forceGemmVariant, type GemmVariant } from '../../engine/ops/gemm.ts'
 import * as reference from '../reference/conv2d.ts'
 import { Random } from '../reference/nd.ts'
 import { checkOp, tensor } from './check.ts'
-
-const random = new Random(13)
-const test = suite('conv2d')
 
 type Case = [x: number[], weight: number[], options?: Omit<Conv2dOptions, 'bias'>]
 
@@ -40,26 +38,38 @@ const cases: Case[] = [
   [[2, 8, 7, 12], [3, 3, 4, 6], { stride: 2, padding: 2, dilation: 2, groups: 3 }],
 ]
 
-for (const [shape, weightShape, options = {}] of cases) {
-  const inputs = { x: random.normal(shape), weight: random.normal(weightShape) }
-  const withBias = { ...inputs, bias: random.normal([weightShape[3]]) }
-  const name = `[${shape}] * [${weightShape}] ${JSON.stringify(options)}`
-  test(name, () =>
-    checkOp({
-      name,
-      inputs,
-      op: ({ x, weight }) => conv2d(x, weight, options),
-      reference: ({ x, weight }) => reference.conv2d(x, weight, undefined, options),
-    }),
-  )
-  test(`${name} with bias`, () =>
-    checkOp({
-      name,
-      inputs: withBias,
-      op: ({ x, weight, bias }) => conv2d(x, weight, { ...options, bias }),
-      reference: ({ x, weight, bias }) => reference.conv2d(x, weight, bias, options),
-    }))
+for (const variant of ['tiled', 'subgroup'] satisfies GemmVariant[]) {
+  const random = new Random(13)
+  const test = suite(`conv2d, ${variant}`)
+  test.before(() => forceGemmVariant(variant))
+  test.after(() => forceGemmVariant(null))
+
+  for (const [shape, weightShape, options = {}] of cases) {
+    const inputs = { x: random.normal(shape), weight: random.normal(weightShape) }
+    const withBias = { ...inputs, bias: random.normal([weightShape[3]]) }
+    const name = `[${shape}] * [${weightShape}] ${JSON.stringify(options)}`
+    test(name, () =>
+      checkOp({
+        name,
+        inputs,
+        op: ({ x, weight }) => conv2d(x, weight, options),
+        reference: ({ x, weight }) => reference.conv2d(x, weight, undefined, options),
+      }),
+    )
+    test(`${name} with bias`, () =>
+      checkOp({
+        name,
+        inputs: withBias,
+        op: ({ x, weight, bias }) => conv2d(x, weight, { ...options, bias }),
+        reference: ({ x, weight, bias }) => reference.conv2d(x, weight, bias, options),
+      }))
+  }
+
+  test.run()
 }
+
+const random = new Random(14)
+const test = suite('conv2d')
 
 test('names the shapes that do not fit', async () => {
   const make = (shape: number[]) => tensor(random.normal(shape))

@@ -2,62 +2,72 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ShapeError } from '../../engine/errors.ts'
+import { forceGemmVariant, type GemmVariant } from '../../engine/ops/gemm.ts'
 import { linear, matmul } from '../../engine/ops/matmul.ts'
 import * as reference from '../reference/matmul.ts'
 import { Random } from '../reference/nd.ts'
 import { checkOp, tensor } from './check.ts'
 
-const random = new Random(11)
-const test = suite('matmul')
+for (const variant of ['tiled', 'subgroup'] satisfies GemmVariant[]) {
+  const random = new Random(11)
+  const test = suite(`matmul, ${variant}`)
+  test.before(() => forceGemmVariant(variant))
+  test.after(() => forceGemmVariant(null))
 
-for (const [rows, depth, columns] of [
-  [1, 1, 1],
-  [7, 33, 19],
-  [33, 130, 65],
-  [64, 70, 100],
-  [65, 16, 132],
-  [100, 64, 64],
-  [3, 1000, 8],
-])
-  for (const transposeA of [false, true])
-    for (const transposeB of [false, true]) {
-      const options = { transposeA, transposeB }
-      const a = random.normal(transposeA ? [depth, rows] : [rows, depth])
-      const b = random.normal(transposeB ? [columns, depth] : [depth, columns])
-      test(`[${a.shape}]${transposeA ? 'ᵀ' : ''} · [${b.shape}]${transposeB ? 'ᵀ' : ''}`, () =>
-        checkOp({
-          name: 'matmul',
-          inputs: { a, b },
-          op: ({ a, b }) => matmul(a, b, options),
-          reference: ({ a, b }) => reference.matmul(a, b, options),
-        }))
-    }
+  for (const [rows, depth, columns] of [
+    [1, 1, 1],
+    [7, 33, 19],
+    [33, 130, 65],
+    [64, 70, 100],
+    [65, 16, 132],
+    [100, 64, 64],
+    [3, 1000, 8],
+  ])
+    for (const transposeA of [false, true])
+      for (const transposeB of [false, true]) {
+        const options = { transposeA, transposeB }
+        const a = random.normal(transposeA ? [depth, rows] : [rows, depth])
+        const b = random.normal(transposeB ? [columns, depth] : [depth, columns])
+        test(`[${a.shape}]${transposeA ? 'ᵀ' : ''} · [${b.shape}]${transposeB ? 'ᵀ' : ''}`, () =>
+          checkOp({
+            name: 'matmul',
+            inputs: { a, b },
+            op: ({ a, b }) => matmul(a, b, options),
+            reference: ({ a, b }) => reference.matmul(a, b, options),
+          }))
+      }
 
-for (const [rows, inputs, outputs] of [
-  [1, 7, 10],
-  [64, 130, 100],
-  [300, 34, 36],
-]) {
-  const x = random.normal([rows, inputs])
-  const weight = random.normal([inputs, outputs])
-  const bias = random.normal([outputs])
-  const name = `linear [${x.shape}] to ${outputs}`
-  test(name, () =>
-    checkOp({
-      name,
-      inputs: { x, weight },
-      op: ({ x, weight }) => linear(x, weight),
-      reference: ({ x, weight }) => reference.linear(x, weight),
-    }),
-  )
-  test(`${name} with bias`, () =>
-    checkOp({
-      name,
-      inputs: { x, weight, bias },
-      op: ({ x, weight, bias }) => linear(x, weight, bias),
-      reference: ({ x, weight, bias }) => reference.linear(x, weight, bias),
-    }))
+  for (const [rows, inputs, outputs] of [
+    [1, 7, 10],
+    [64, 130, 100],
+    [300, 34, 36],
+  ]) {
+    const x = random.normal([rows, inputs])
+    const weight = random.normal([inputs, outputs])
+    const bias = random.normal([outputs])
+    const name = `linear [${x.shape}] to ${outputs}`
+    test(name, () =>
+      checkOp({
+        name,
+        inputs: { x, weight },
+        op: ({ x, weight }) => linear(x, weight),
+        reference: ({ x, weight }) => reference.linear(x, weight),
+      }),
+    )
+    test(`${name} with bias`, () =>
+      checkOp({
+        name,
+        inputs: { x, weight, bias },
+        op: ({ x, weight, bias }) => linear(x, weight, bias),
+        reference: ({ x, weight, bias }) => reference.linear(x, weight, bias),
+      }))
+  }
+
+  test.run()
 }
+
+const random = new Random(12)
+const test = suite('matmul')
 
 test('names the shapes that do not fit', async () => {
   const [a, b, cube] = await Promise.all(

@@ -1,0 +1,14 @@
+// What the gemm_over_rows kernels are told and bind: out = patches(x)ᵀ · dy, a sum over all output pixels.
+//
+//   x:   [images, height, width, channels]
+//   dy:  [images, gridHeight, gridWidth, columns]
+//   out: [slices, kernel height × kernel width × channels, columns]; slice s sums rows [s, s + 1) · sliceRows of dy
+
+struct Params {
+  // Of out: how many elements a patch has, and columns of dy.
+  elements: u32, columns: u32,
+  rows: u32, sliceRows: u32,
+  channels: u32, height: u32, width: u32, gridHeight: u32, gridWidth: u32,
+  step: i32, offset: i32, tapStep: i32, kernelWidth: u32,
+  columnTiles: u32, tiles: u32,
+}

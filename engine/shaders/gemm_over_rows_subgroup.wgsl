@@ -1,0 +1,79 @@
+// out = patches(x)ᵀ · dy: the gradient of a convolution's weight, a sum over all output pixels. See
+// gemm_over_rows_params.wgsl for the layout of every binding, gemm_subgroup_rows.wgsl for the idea.
+//
+// Needs channels and columns in fours. A workgroup of 8 lanes makes 32 elements of the patch × 64 columns of one slice.
+// Lane i loads patch elements 4 i to 4 i + 3; a lane makes, for all 32, the quads of columns `lane` and `lane + 8`.
+// Rows of dy go by two at a time within a run of an image's line; the second one of an odd run counts as zero.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
+
+@compute @workgroup_size(8)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let tile = group.y * groups.x + group.x;
+  if (tile >= params.tiles) { return; }
+  let firstElement = tile / params.columnTiles * 32;
+  let quad = tile % params.columnTiles * 16 + lane;
+  let quads = params.columns / 4;
+  let channelQuads = params.channels / 4;
+
+  // Where this lane's elements are, relative to the patch of output pixel (0, 0).
+  let element = min(firstElement + 4 * lane, params.elements - 4);
+  let tap = element / params.channels;
+  let tapH = i32(tap / params.kernelWidth) * params.tapStep + params.offset;
+  let tapW = i32(tap % params.kernelWidth) * params.tapStep + params.offset;
+  let channelQuad = element % params.channels / 4;
+
+  var sums: array<array<Row, 8>, 4>;
+  let last = min(params.rows, (group.z + 1) * params.sliceRows);
+  var row = group.z * params.sliceRows;
+  while (row < last) {
+    let line = row / params.gridWidth;
+    let column = row % params.gridWidth;
+    let h = u32(i32(line % params.gridHeight) * params.step + tapH);
+    let pixels = (line / params.gridHeight * params.height + h) * params.width;
+    var w = i32(column) * params.step + tapW;
+    let runEnd = min(last, row + params.gridWidth - column);
+    for (; row < runEnd; row += 2) {
+      let a0 = pixelQuad(pixels, h, w, channelQuads, channelQuad);
+      let second = row + 1 < runEnd;
+      let a1 = select(vec4f(), pixelQuad(pixels, h, w + params.step, channelQuads, channelQuad), second);
+      w += 2 * params.step;
+      let g0 = row * quads + quad;
+      let g1 = select(g0, g0 + quads, second);
+      let b0 = Row(dy[g0], dy[g0 + 8]);
+      let b1 = Row(dy[g1], dy[g1 + 8]);
+      addRows(&sums[0], vec2f(a0.x, a1.x), b0, b1);
+      addRows(&sums[1], vec2f(a0.y, a1.y), b0, b1);
+      addRows(&sums[2], vec2f(a0.z, a1.z), b0, b1);
+      addRows(&sums[3], vec2f(a0.w, a1.w), b0, b1);
+    }
+    row = runEnd;
+  }
+
+  // A copy to index in a loop, which the sums, held in registers, cannot be; a loop, since code for each element by itself
+  // takes a driver many times as long to compile.
+  var results = sums;
+  for (var i = 0u; i < 32; i++) {
+    let element = firstElement + i;
+    if (element >= params.elements) { break; }
+    let at = (group.z * params.elements + element) * quads + quad;
+    for (var v = 0u; v < 2; v++) {
+      // Lane i / 4 loaded element i, as component i % 4.
+      if (quad + 8 * v < quads) { out[at + 8 * v] = results[i % 4][i / 4][v]; }
+    }
+  }
+}
+
+// Four channels of pixel (h, w) of the image whose line h begins at `pixels`, zero outside.
+fn pixelQuad(pixels: u32, h: u32, w: i32, channelQuads: u32, channelQuad: u32) -> vec4f {
+  let inside = h < params.height && u32(w) < params.width;
+  let at = select(0, (pixels + u32(w)) * channelQuads + channelQuad, inside);
+  return select(vec4f(), x[at], inside);
+}

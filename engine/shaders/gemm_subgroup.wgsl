@@ -1,0 +1,67 @@
+// out = patches(x) · weight + bias; see gemm_patches.wgsl for the patches, gemm_subgroup_rows.wgsl for the idea.
+//
+// Needs an even depth and columns in fours; takes all taps of a weight [taps, depth, columns] in order. A workgroup of 8
+// lanes makes 32 rows × 64 columns; a lane makes, in all the rows, the quads of columns `lane` and `lane + 8`.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec2f>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
+
+@compute @workgroup_size(8)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let tile = group.y * groups.x + group.x;
+  if (tile >= params.tiles) { return; }
+  let firstRow = tile / params.columnTiles * 32;
+  let quad = tile % params.columnTiles * 16 + lane;
+  let quads = params.columns / 4;
+
+  // Lane i loads the patches of rows i, i + 8, i + 16 and i + 24.
+  var origins: array<Origin, 4>;
+  for (var r = 0u; r < 4; r++) { origins[r] = originOf(min(firstRow + 8 * r + lane, params.rows - 1)); }
+
+  var sums: array<array<Row, 8>, 4>;
+  for (var i = 0u; i < params.tapsH; i++) {
+    for (var j = 0u; j < params.tapsW; j++) {
+      var inside: array<bool, 4>;
+      var pair: array<u32, 4>;
+      for (var r = 0u; r < 4; r++) {
+        let pixel = pixelUnder(origins[r], i, j);
+        inside[r] = pixel != OUTSIDE;
+        pair[r] = select(0, pixel * params.pixelStride / 2, inside[r]);
+      }
+      var w = (i * params.tapsW + j) * params.depth * quads + quad;
+      for (var k = 0u; k < params.depth / 2; k++) {
+        var a: array<vec2f, 4>;
+        for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], inside[r]); }
+        let b0 = Row(weight[w], weight[w + 8]);
+        let b1 = Row(weight[w + quads], weight[w + quads + 8]);
+        addRows(&sums[0], a[0], b0, b1);
+        addRows(&sums[1], a[1], b0, b1);
+        addRows(&sums[2], a[2], b0, b1);
+        addRows(&sums[3], a[3], b0, b1);
+        w += 2 * quads;
+      }
+    }
+  }
+
+  var shift = Row();
+  if (params.hasBias == 1) { shift = Row(bias[quad], bias[quad + 8]); }
+  // A copy to index in a loop, which the sums, held in registers, cannot be; a loop, since code for each row by itself
+  // takes a driver many times as long to compile.
+  var results = sums;
+  var pixel = 0u;
+  for (var i = 0u; i < 32; i++) {
+    if (firstRow + i >= params.rows) { break; }
+    if (i % 8 == 0) { pixel = outPixel(firstRow + i + lane); }
+    let at = subgroupShuffle(pixel, i % 8) * quads + quad;
+    for (var v = 0u; v < 2; v++) {
+      if (quad + 8 * v < quads) { out[at + 8 * v] = results[i / 8][i % 8][v] + shift[v]; }
+    }
+  }
+}
