@@ -42,6 +42,8 @@ interface BlockOptions {
 
 /** Two 3 × 3 convolutions, and the shortcut. */
 class BasicBlock extends Module {
+  /** Channels of the output over those of the stage. */
+  static readonly expansion = 1
   readonly conv1: Conv2d
   readonly bn1: BatchNorm2d
   readonly conv2: Conv2d
@@ -73,6 +75,7 @@ class BasicBlock extends Module {
 
 /** 1 × 1, 3 × 3 and 1 × 1 convolutions, narrow in between, and the shortcut. */
 class Bottleneck extends Module {
+  static readonly expansion = 4
   readonly conv1: Conv2d
   readonly bn1: BatchNorm2d
   readonly conv2: Conv2d
@@ -85,12 +88,12 @@ class Bottleneck extends Module {
     super()
     const { stride, dilation, groups, widthPerGroup, downsample } = options
     const width = Math.floor((channels * widthPerGroup) / 64) * groups
-    this.conv1 = conv1x1(inChannels, width)
+    this.conv1 = convolution(inChannels, width, 1)
     this.bn1 = new BatchNorm2d(width)
     this.conv2 = conv3x3(width, width, { stride, dilation, groups })
     this.bn2 = new BatchNorm2d(width)
-    this.conv3 = conv1x1(width, channels * EXPANSION.bottleneck)
-    this.bn3 = new BatchNorm2d(channels * EXPANSION.bottleneck)
+    this.conv3 = convolution(width, channels * Bottleneck.expansion, 1)
+    this.bn3 = new BatchNorm2d(channels * Bottleneck.expansion)
     this.downsample = downsample
   }
 
@@ -105,9 +108,6 @@ class Bottleneck extends Module {
 }
 
 const BLOCKS = { basic: BasicBlock, bottleneck: Bottleneck }
-
-/** Channels of a block's output over those of its stage. */
-const EXPANSION = { basic: 1, bottleneck: 4 }
 
 /** Channels of the stem and of the first stage; each further stage doubles them. */
 const STEM_CHANNELS = 64
@@ -133,38 +133,21 @@ export class ResNet extends Module {
     const dilated = [false, ...(options.replaceStrideWithDilation ?? [false, false, false])]
     let inChannels = STEM_CHANNELS
     let dilation = 1
-
     const stages = layers.map((blocks, i) => {
       const channels = STEM_CHANNELS * 2 ** i
-      const outChannels = channels * EXPANSION[block]
-      // A dilated stage starts with the dilation of the stage before: its first block still sees undilated input.
-      const firstDilation = dilation
-      let stride = i === 0 ? 1 : 2
-      if (dilated[i]) {
-        dilation *= stride
-        stride = 1
-      }
-      const modules = Array.from({ length: blocks }, (_, k) => {
-        const first = k === 0
-        const fits = !first || (stride === 1 && inChannels === outChannels)
-        const module = new BLOCKS[block](first ? inChannels : outChannels, channels, {
-          stride: first ? stride : 1,
-          dilation: first ? firstDilation : dilation,
-          groups,
-          widthPerGroup,
-          downsample: fits
-            ? null
-            : new Sequential(conv1x1(inChannels, outChannels, { stride }), new BatchNorm2d(outChannels)),
-        })
-        if (zeroInitResidual) module.lastNorm.weight.init = constant(0)
-        return module
-      })
-      inChannels = outChannels
-      return new Sequential(...modules)
+      // The first block of a stage sees its input as dilated as the stage before left it.
+      const first = { stride: i === 0 || dilated[i] ? 1 : 2, dilation }
+      if (dilated[i]) dilation *= 2
+      const stage = makeStage(BLOCKS[block], { blocks, inChannels, channels, first, dilation, groups, widthPerGroup })
+      inChannels = channels * BLOCKS[block].expansion
+      return stage
     })
     ;[this.layer1, this.layer2, this.layer3, this.layer4] = stages
     this.features = inChannels
     this.fc = convOnly ? null : new Linear(inChannels, numClasses)
+    if (zeroInitResidual)
+      for (const module of this.modules())
+        if (module instanceof BasicBlock || module instanceof Bottleneck) module.lastNorm.weight.init = constant(0)
   }
 
   /** x: [N, H, W, 3] → logits [N, numClasses], or features [N, features] if `convOnly`. */
@@ -180,6 +163,35 @@ export class ResNet extends Module {
   }
 }
 
+interface StageOptions {
+  blocks: number
+  inChannels: number
+  /** Of the 3 × 3 convolutions, before widthPerGroup. */
+  channels: number
+  /** Of the first block. */
+  first: { stride: number; dilation: number }
+  /** Of the other blocks. */
+  dilation: number
+  groups: number
+  widthPerGroup: number
+}
+
+/** Blocks at one resolution; the first one comes from that of the stage before. */
+function makeStage(
+  Block: typeof BasicBlock | typeof Bottleneck,
+  { blocks, inChannels, channels, first, dilation, groups, widthPerGroup }: StageOptions,
+): Sequential {
+  const outChannels = channels * Block.expansion
+  const fits = first.stride === 1 && inChannels === outChannels
+  const downsample = fits
+    ? null
+    : new Sequential(convolution(inChannels, outChannels, 1, { stride: first.stride }), new BatchNorm2d(outChannels))
+  const modules: Module[] = [new Block(inChannels, channels, { ...first, groups, widthPerGroup, downsample })]
+  const options = { stride: 1, dilation, groups, widthPerGroup, downsample: null }
+  while (modules.length < blocks) modules.push(new Block(outChannels, channels, options))
+  return new Sequential(...modules)
+}
+
 interface ConvolutionOptions {
   stride?: number
   padding?: number
@@ -188,14 +200,16 @@ interface ConvolutionOptions {
 }
 
 /** A convolution before BatchNorm: without bias. It starts as He et al. (2015) say, by its output. */
-function convolution(inChannels: number, outChannels: number, kernelSize: number, options: ConvolutionOptions): Conv2d {
+function convolution(
+  inChannels: number,
+  outChannels: number,
+  kernelSize: number,
+  options: ConvolutionOptions = {},
+): Conv2d {
   const conv = new Conv2d(inChannels, outChannels, kernelSize, { ...options, bias: false })
   conv.weight.init = kaimingNormal(outChannels * kernelSize * kernelSize)
   return conv
 }
-
-const conv1x1 = (inChannels: number, outChannels: number, { stride = 1 } = {}): Conv2d =>
-  convolution(inChannels, outChannels, 1, { stride })
 
 const conv3x3 = (
   inChannels: number,

@@ -21,13 +21,14 @@ const EVAL: Tolerance = { rtol: 1e-5 }
 const TRAIN: Tolerance = { rtol: 1e-4 }
 
 /**
- * How far a gradient may be from the recorded one, as a part of its norm. A gradient jumps wherever an input of a ReLU is
- * so close to 0 that the two sides round it to different signs. In the shallow networks that changes few elements, by
- * less than 1e-4 in all. In ResNet-152 it happens in each of its 151 ReLUs, and the jumps add up on the way back: in
- * PyTorch's place, this engine itself on input that is changed by one unit in the last place (1.2e-7 of each element)
- * gives gradients 6e-3 of their norm away. Three times that is allowed; a wrong gradient would be away by a whole.
+ * How far a gradient may be from the recorded one, as a part of its norm: 1e-3, which is ten times what is seen, except
+ * before the last stage of ResNet-152. A gradient jumps wherever an input of a ReLU is so close to 0 that the two sides
+ * round it to different signs, and on the way back through 140 ReLUs the jumps add up, in any float32 implementation:
+ * this engine's own gradients move by 5e-3 to 6.4e-3 of their norms when each element of the input image moves by one
+ * unit in its last place (1.2e-7 of itself). Three times that is allowed; a wrong gradient is off by its whole norm.
  */
-const gradientTolerance = (name: string): number => (name === 'resnet152' ? 2e-2 : 1e-3)
+const gradientTolerance = (network: string, parameter: string): number =>
+  network === 'resnet152' && !/^(layer4|fc)/.test(parameter) ? 2e-2 : 1e-3
 
 interface Case {
   name: string
@@ -105,7 +106,7 @@ for (const row of cases) {
         const values = nd(shape, await grad!.read())
         const expected = recorded(`${row.name}.train.grad.${name}`)
         const distance = relativeDistance(layout === 'conv' ? permute(values, [3, 2, 0, 1]) : values, expected)
-        const allowed = gradientTolerance(row.name)
+        const allowed = gradientTolerance(row.name, name)
         assert.ok(distance <= allowed, `gradient of ${name}: ${distance} of its norm away, allowed ${allowed}`)
       }
       const buffers = new Map(net.namedBuffers())
