@@ -25,10 +25,11 @@ const TRAIN: Tolerance = { rtol: 1e-4 }
  * before the last stage of ResNet-152. A gradient jumps wherever an input of a ReLU is so close to 0 that the two sides
  * round it to different signs, and on the way back through 140 ReLUs the jumps add up, in any float32 implementation:
  * this engine's own gradients move by 5e-3 to 6.4e-3 of their norms when each element of the input image moves by one
- * unit in its last place (1.2e-7 of itself). Three times that is allowed; a wrong gradient is off by its whole norm.
+ * unit in its last place (1.2e-7 of itself). Both sides round, which makes it √2 times as much (1.1e-2 is seen); three
+ * times that is allowed. A wrong gradient is off by its whole norm.
  */
 const gradientTolerance = (network: string, parameter: string): number =>
-  network === 'resnet152' && !/^(layer4|fc)/.test(parameter) ? 2e-2 : 1e-3
+  network === 'resnet152' && !/^(layer4|fc)/.test(parameter) ? 3e-2 : 1e-3
 
 interface Case {
   name: string
@@ -55,8 +56,6 @@ function recorded(name: string): Nd {
   return nd(shape, data as Float32Array)
 }
 
-const asNd = ({ shape, data }: SafetensorsTensor): Nd => nd(shape, data as Float32Array)
-
 /** The network on the test's device, each tensor of it made from its name. */
 function build({ config }: Case): ResNet {
   const { block, layers, groups, num_classes: numClasses, width_per_group: widthPerGroup } = config
@@ -75,46 +74,51 @@ function inputOf({ name, input }: Case): Tensor {
   return Tensor.from(device, Float32Array.from(x.data), x.shape)
 }
 
-for (const row of cases) {
-  test(`${row.name} evaluates`, async () => {
-    const net = build(row).eval()
-    const { features, logits } = scope(() =>
-      noGrad(() => {
-        const features = net.forwardFeatures(inputOf(row))
-        return { features: features.read(), logits: net.fc!.call(features).read() }
-      }),
-    )
-    close(await features, recorded(`${row.name}.eval.features`), EVAL, 'features')
-    close(await logits, recorded(`${row.name}.eval.logits`), EVAL, 'logits')
+for (const row of cases)
+  test(`${row.name} evaluates${row.train ? ' and trains' : ''}`, async () => {
+    const net = build(row)
+    await checkEval(row, net)
+    if (row.train) await checkTrain(row, net)
     net.free()
   })
 
-  if (row.train)
-    test(`${row.name} trains`, async () => {
-      const net = build(row).train()
-      const read = scope(() => {
-        const logits = net.call(inputOf(row))
-        const loss = crossEntropy(logits, Tensor.from(device, Uint32Array.from(row.labels)))
-        backward(loss)
-        return { logits: logits.read(), loss: loss.read() }
-      })
-      close(await read.logits, recorded(`${row.name}.train.logits`), TRAIN, 'logits')
-      close(await read.loss, recorded(`${row.name}.train.loss`), TRAIN, 'loss')
-      const parameters = new Map(net.namedParameters())
-      for (const name of keysBehind(`${row.name}.train.grad.`)) {
-        const { grad, shape, layout } = parameters.get(name)!
-        const values = nd(shape, await grad!.read())
-        const expected = recorded(`${row.name}.train.grad.${name}`)
-        const distance = relativeDistance(layout === 'conv' ? permute(values, [3, 2, 0, 1]) : values, expected)
-        const allowed = gradientTolerance(row.name, name)
-        assert.ok(distance <= allowed, `gradient of ${name}: ${distance} of its norm away, allowed ${allowed}`)
-      }
-      const buffers = new Map(net.namedBuffers())
-      for (const name of keysBehind(`${row.name}.train.after.`))
-        close(asNd(await buffers.get(name)!.save()), recorded(`${row.name}.train.after.${name}`), TRAIN, name)
-      assert.is(net.bn1.numBatchesTracked.value, 1)
-      net.free()
-    })
+async function checkEval(row: Case, net: ResNet): Promise<void> {
+  net.eval()
+  const { features, logits } = scope(() =>
+    noGrad(() => {
+      const features = net.forwardFeatures(inputOf(row))
+      return { features: features.read(), logits: net.fc!.call(features).read() }
+    }),
+  )
+  close(await features, recorded(`${row.name}.eval.features`), EVAL, 'features')
+  close(await logits, recorded(`${row.name}.eval.logits`), EVAL, 'logits')
+}
+
+async function checkTrain(row: Case, net: ResNet): Promise<void> {
+  net.train()
+  const { logits, loss } = scope(() => {
+    const logits = net.call(inputOf(row))
+    const loss = crossEntropy(logits, Tensor.from(device, Uint32Array.from(row.labels)))
+    backward(loss)
+    return { logits: logits.read(), loss: loss.read() }
+  })
+  close(await logits, recorded(`${row.name}.train.logits`), TRAIN, 'logits')
+  close(await loss, recorded(`${row.name}.train.loss`), TRAIN, 'loss')
+  const parameters = new Map(net.namedParameters())
+  for (const name of keysBehind(`${row.name}.train.grad.`)) {
+    const { grad, shape, layout } = parameters.get(name)!
+    const values = nd(shape, await grad!.read())
+    const expected = recorded(`${row.name}.train.grad.${name}`)
+    const distance = relativeDistance(layout === 'conv' ? permute(values, [3, 2, 0, 1]) : values, expected)
+    const allowed = gradientTolerance(row.name, name)
+    assert.ok(distance <= allowed, `gradient of ${name}: ${distance} of its norm away, allowed ${allowed}`)
+  }
+  const buffers = new Map(net.namedBuffers())
+  for (const name of keysBehind(`${row.name}.train.after.`)) {
+    const { shape, data } = await buffers.get(name)!.save()
+    close(nd(shape, data as Float32Array), recorded(`${row.name}.train.after.${name}`), TRAIN, name)
+  }
+  assert.is(net.bn1.numBatchesTracked.value, 1)
 }
 
 /** ‖a − b‖ / ‖b‖ */
