@@ -62,7 +62,7 @@ for (let epoch = 0; epoch < Number(epochs); epoch++) {
     const { input, labels } = imageSamples(batch, train)
     const loss = scope(() => {
       optimizer.zeroGrad()
-      const loss = nllLoss(net.call(input(device)), Tensor.from(device, labels))
+      const loss = nllLoss(net.call(input(device, 0, batch.size)), Tensor.from(device, labels))
       backward(loss)
       optimizer.step()
       return loss.item()
@@ -76,7 +76,7 @@ for (let epoch = 0; epoch < Number(epochs); epoch++) {
   for await (const batch of valLoader.epoch(0)) {
     const { input, labels } = imageSamples(batch, val)
     const count = scope(() =>
-      noGrad(() => topkCorrect(net.call(input(device)), Tensor.from(device, labels), [1]).item()),
+      noGrad(() => topkCorrect(net.call(input(device, 0, batch.size)), Tensor.from(device, labels), [1]).item()),
     )
     correct += await count
   }

@@ -180,7 +180,7 @@ async function computeFeatures(
     const features = new Float32Array(loader.length * base.features)
     const labels = new Uint32Array(loader.length)
     const work = async (batch: Batch) => {
-      const rows = scope(() => base.call(imageSamples(batch, source).input(device)).read())
+      const rows = scope(() => base.call(imageSamples(batch, source).input(device, 0, batch.size)).read())
       return { batch, rows: await rows }
     }
     let done = 0

@@ -4,33 +4,59 @@
  */
 import { backward, crossEntropy, type Device, noGrad, scope, Tensor, topkCorrect } from '../engine/index.ts'
 import type { Module, Optimizer } from '../nn/index.ts'
-import type { BatchResult } from './metrics.ts'
+import { addBatch, type BatchResult, noTotals } from './metrics.ts'
 
 /** Steps that may be under way on the GPU before the oldest one's numbers are waited for. */
 const STEPS_IN_FLIGHT = 2
 
 /** A batch that is ready for the model. */
 export interface Samples {
-  /** Makes the model's input on the GPU; called within the step's scope. */
-  input(device: Device): Tensor
   labels: Uint32Array
+  /** Makes the model's input from the samples from `start` to before `end`; called within the step's scope. */
+  input(device: Device, start: number, end: number): Tensor
 }
 
 /** Accuracy is counted for the best answer and the best five. */
 const TOP = [1, 5]
 
-/** One optimisation step. The promise gives the step's numbers once the GPU has made them. */
-export function trainStep(device: Device, model: Module, optimizer: Optimizer, batch: Samples): Promise<BatchResult> {
-  return scope(() => {
-    optimizer.zeroGrad()
-    const labels = Tensor.from(device, batch.labels)
-    const logits = model.call(batch.input(device))
-    const loss = crossEntropy(logits, labels)
-    const result = readResult(loss, logits, labels)
-    backward(loss)
-    optimizer.step()
-    return result
-  })
+export interface TrainStepOptions {
+  /** Samples that pass through the model at a time; the whole batch unless given. */
+  microBatch?: number
+  /** Called before each pass with the number of its first sample in the batch. */
+  beforePass?: (sample: number) => void
+}
+
+/**
+ * One optimisation step. The promise gives the step's numbers once the GPU has made them. Gradients of micro-batches
+ * add up to those of the batch, but BatchNorm in train mode sees each by itself.
+ */
+export async function trainStep(
+  device: Device,
+  model: Module,
+  optimizer: Optimizer,
+  batch: Samples,
+  { microBatch = batch.labels.length, beforePass }: TrainStepOptions = {},
+): Promise<BatchResult> {
+  optimizer.zeroGrad()
+  const size = batch.labels.length
+  const results: Promise<BatchResult>[] = []
+  for (let start = 0; start < size; start += microBatch) {
+    const end = Math.min(start + microBatch, size)
+    beforePass?.(start)
+    const result = scope(() => {
+      const labels = Tensor.from(device, batch.labels.subarray(start, end))
+      const logits = model.call(batch.input(device, start, end))
+      const loss = crossEntropy(logits, labels)
+      const share = (end - start) / size
+      backward(loss, share === 1 ? undefined : Tensor.from(device, Float32Array.of(share), loss.shape))
+      return readResult(loss, logits, labels)
+    })
+    results.push(result)
+  }
+  optimizer.step()
+  const totals = noTotals()
+  for (const result of await Promise.all(results)) addBatch(totals, result)
+  return { size, loss: totals.loss / size, correct1: totals.correct1, correct5: totals.correct5 }
 }
 
 /** One batch through the model, nothing recorded. */
@@ -38,7 +64,7 @@ export function evaluateStep(device: Device, model: Module, batch: Samples): Pro
   return scope(() =>
     noGrad(() => {
       const labels = Tensor.from(device, batch.labels)
-      const logits = model.call(batch.input(device))
+      const logits = model.call(batch.input(device, 0, batch.labels.length))
       return readResult(crossEntropy(logits, labels), logits, labels)
     }),
   )

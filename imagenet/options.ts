@@ -18,6 +18,8 @@ export interface TrainOptions {
   epochs: number
   startEpoch: number
   batchSize: number
+  /** Images that pass through the network at a time, where a batch does not fit the GPU's memory. */
+  microBatch?: number
   /** Undefined: 0.01 for-experiment, 0.1 from zero. */
   lr?: number
   momentum: number

@@ -115,6 +115,9 @@ export class Run {
     this.#log = new MetricsLog(join(output, 'metrics.jsonl'), this.#resumedAt)
     if (this.#options.profile !== undefined)
       this.#profile = new StepProfile(this.#device, this.#options.profile, join(output, 'trace.json'))
+    const { microBatch, batchSize, freezeBn } = this.#options
+    if (microBatch !== undefined && microBatch < batchSize && !freezeBn)
+      console.log(`BatchNorm normalises each micro-batch of ${microBatch} by itself`)
     const { source: train, length } = this.#trainLoader
     console.log(
       `${base} under ${arch}, ${train.classes.length} classes, ${length} training and ${this.#valLoader.length} validation images, seed ${seed}, files in ${output}`,
@@ -122,7 +125,7 @@ export class Run {
   }
 
   async #trainEpoch(interrupt: Interrupt): Promise<void> {
-    const { batchSize, printFreq, freezeBn } = this.#options
+    const { batchSize, microBatch, printFreq, freezeBn } = this.#options
     const state = this.#state
     const steps = this.#trainLoader.steps
     this.#model.train()
@@ -133,8 +136,9 @@ export class Run {
     let started = state.globalStep
     const work = (batch: Samples) => {
       this.#profile?.beforeStep()
-      this.#generator.moveTo({ step: started++ })
-      return trainStep(this.#device, this.#model, this.#optimizer, batch)
+      const position = started++
+      const beforePass = (sample: number) => this.#generator.moveTo({ step: position, sample })
+      return trainStep(this.#device, this.#model, this.#optimizer, batch, { microBatch, beforePass })
     }
     const batches = this.#samples(this.#trainLoader, state.epoch, times.data, state.step)
     let before = performance.now()

@@ -6,14 +6,28 @@ import type { Samples } from './loop.ts'
 import type { Source } from './sources/source.ts'
 
 /** A loader's bytes, turned into normalised floats [N, H, W, C] on the GPU. */
-export function imageSamples(batch: Batch, { mean, std }: Source): Samples {
-  const words = new Uint32Array(batch.pixels.buffer, batch.pixels.byteOffset, batch.pixels.byteLength / 4)
-  const channels = batch.shape[3]
-  const options = { shape: batch.shape, mean: mean.slice(0, channels), std: std.slice(0, channels) }
+export function imageSamples({ pixels, shape, labels }: Batch, { mean, std }: Source): Samples {
+  const [, height, width, channels] = shape
+  const bytesPerImage = height * width * channels
+  const normalisation = { mean: mean.slice(0, channels), std: std.slice(0, channels) }
   return {
-    labels: batch.labels,
-    input: (device) => normalizeImages(Tensor.from(device, words), options),
+    labels,
+    input(device, start, end) {
+      const bytes = pixels.subarray(start * bytesPerImage, end * bytesPerImage)
+      const options = { shape: [end - start, height, width, channels], ...normalisation }
+      return normalizeImages(Tensor.from(device, asWords(bytes)), options)
+    },
   }
+}
+
+/** Bytes as 32-bit words, the last one padded: a view of the same memory where that is aligned and long enough. */
+function asWords(bytes: Uint8Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const words = Math.ceil(bytes.length / 4)
+  if (bytes.byteOffset % 4 === 0 && bytes.byteOffset + words * 4 <= bytes.buffer.byteLength)
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, words)
+  const copy = new Uint32Array(words)
+  new Uint8Array(copy.buffer).set(bytes)
+  return copy
 }
 
 /** Features of images, kept on the CPU: [length, width] floats, row by row. */
@@ -47,7 +61,12 @@ export class FeatureSet {
         features.set(this.#features.subarray(row * this.width, (row + 1) * this.width), i * this.width)
         labels[i] = this.#labels[row]
       }
-      yield { labels, input: (device: Device) => Tensor.from(device, features, [size, this.width]) }
+      const { width } = this
+      yield {
+        labels,
+        input: (device: Device, first: number, end: number) =>
+          Tensor.from(device, features.subarray(first * width, end * width), [end - first, width]),
+      }
     }
   }
 }

@@ -1,8 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { pipelined } from '../../imagenet/loop.ts'
+import { pipelined, trainStep } from '../../imagenet/loop.ts'
 import { parseCount, parseHeadNoise, parseProbability, parseRate } from '../../imagenet/options.ts'
 import { FeatureSet } from '../../imagenet/samples.ts'
+import { Generator, head, SGD } from '../../nn/index.ts'
 import { testDevice } from '../device.ts'
 
 const test = suite('loops and their batches')
@@ -50,6 +51,35 @@ test('pipelined fails where its work fails', async () => {
   assert.equal(results, [0])
 })
 
+test('micro-batches give the step that the whole batch gives, masks included', async () => {
+  const device = await testDevice()
+  const rows = new FeatureSet(
+    Float32Array.from({ length: 7 * 5 }, (_, i) => Math.sin(i)),
+    Uint32Array.of(0, 1, 2, 0, 1, 2, 0),
+  )
+  const [batch] = [...rows.batches(7)]
+  const stepped = async (microBatch?: number) => {
+    const generator = new Generator(3)
+    const net = head('Kakuritsu', { features: 5, hidden: 9, classes: 3, generator, maskGradient: 'exact' }).to(device)
+    const optimizer = new SGD(net.parameters(), { lr: 0.5 })
+    const beforePass = (sample: number) => generator.moveTo({ step: 4, sample })
+    const result = await trainStep(device, net, optimizer, batch, { microBatch, beforePass })
+    const weights = await Promise.all(net.parameters().map(({ tensor }) => tensor.read()))
+    net.free()
+    return { result, weights: weights.flatMap((values) => [...values]) }
+  }
+  const whole = await stepped()
+  for (const microBatch of [3, 1, 100]) {
+    const { result, weights } = await stepped(microBatch)
+    assert.is(result.size, 7)
+    assert.is(result.correct1, whole.result.correct1)
+    assert.ok(Math.abs(result.loss - whole.result.loss) < 1e-5)
+    // Sums of at most 7 products in another order: a few roundings of numbers near 1.
+    const errors = weights.map((weight, i) => Math.abs(weight - whole.weights[i]))
+    assert.ok(Math.max(...errors) < 1e-5)
+  }
+})
+
 test('a feature set gives every row once, in the order of its epoch, with its label', async () => {
   const device = await testDevice()
   const rows = new FeatureSet(
@@ -60,7 +90,7 @@ test('a feature set gives every row once, in the order of its epoch, with its la
   const seen = async (order?: { seed: number; epoch: number }) => {
     const all: number[] = []
     for (const { input, labels } of rows.batches(3, order)) {
-      const x = input(device)
+      const x = input(device, 0, labels.length)
       const data = await x.read()
       x.release()
       assert.equal(
