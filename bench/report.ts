@@ -1,0 +1,70 @@
+/** Rows of numbers, as a table on a terminal and as JSON. */
+import { ratio } from './measure.ts'
+import type { Measured } from './work.ts'
+
+/** What the adapter can do at best. */
+export interface Ceilings {
+  /** Floating point operations a second. */
+  flops: number
+  /** Bytes read and written a second. */
+  bytes: number
+}
+
+export interface Row {
+  family: string
+  group: string
+  work: string
+  /** Median, seconds a run. */
+  seconds: number
+  /** Half the distance between the quartiles, as a part of the median. */
+  spread: number
+  rounds: number[]
+  flops?: number
+  bytes?: number
+  /** Time over that of another work of the group, the median of the rounds' ratios. */
+  ratio?: { to: string; value: number }
+}
+
+/** The rows of a group, in the order of its works. */
+export function rowsOf(family: string, group: string, { works, timings }: Measured): Row[] {
+  return works.map(({ name, flops, bytes, against }, i) => {
+    const base = works.findIndex((other) => other.name === against)
+    return {
+      ...{ family, group, work: name, ...timings[i], flops, bytes },
+      ratio: base >= 0 ? { to: works[base].name, value: ratio(timings[i], timings[base]) } : undefined,
+    }
+  })
+}
+
+const WIDTHS = { work: 44, time: 11, spread: 7, rate: 15, share: 8, ratio: 0 }
+
+export const tableHead = (): string => line(['', 'time', '±', 'rate', 'of best', 'ratio'])
+
+/** A row, and how near it comes to what the adapter can do. */
+export function tableLine(row: Row, ceilings?: Ceilings): string {
+  const { work, seconds, spread, flops, bytes, ratio } = row
+  const [count, best, unit] =
+    bytes === undefined ? [flops, ceilings?.flops, 'GFLOP/s'] : [bytes, ceilings?.bytes, 'GB/s']
+  const rate = count === undefined ? undefined : count / seconds
+  return line([
+    `  ${work}`,
+    duration(seconds),
+    percent(spread),
+    rate === undefined ? '' : `${(rate / 1e9).toFixed(1)} ${unit}`,
+    rate === undefined || best === undefined ? '' : percent(rate / best),
+    ratio ? `${ratio.value.toFixed(2)} × ${ratio.to}` : '',
+  ])
+}
+
+function line(cells: string[]): string {
+  const [work, ...numbers] = cells
+  const [first, ...widths] = Object.values(WIDTHS)
+  return `${work.padEnd(first)}${numbers.map((cell, i) => (widths[i] ? cell.padStart(widths[i]) : `  ${cell}`)).join('')}`.trimEnd()
+}
+
+const percent = (part: number): string => `${(100 * part).toFixed(0)} %`
+
+function duration(seconds: number): string {
+  if (seconds < 1e-3) return `${(seconds * 1e6).toFixed(0)} µs`
+  return seconds < 1 ? `${(seconds * 1e3).toFixed(seconds < 0.1 ? 2 : 1)} ms` : `${seconds.toFixed(2)} s`
+}
