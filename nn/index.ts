@@ -6,6 +6,7 @@ export {
   decodeCheckpoint,
   encodeCheckpoint,
 } from './checkpoint.ts'
+export { ConvNorm, convNorm } from './conv_norm.ts'
 export {
   readSafetensors,
   type Safetensors,
@@ -17,6 +18,7 @@ export { type Arch, archs, Head, type HeadNoise, type HeadOptions, head } from '
 export { byFanIn, constant, type Init, kaimingNormal, normal, uniform } from './init.ts'
 export {
   AdaptiveAvgPool2d,
+  type AfterNorm,
   BatchNorm2d,
   Conv2d,
   type Conv2dOptions,

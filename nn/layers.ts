@@ -116,6 +116,14 @@ export interface BatchNorm2dLayerOptions {
   momentum?: number
 }
 
+/** What follows a normalisation. */
+export interface AfterNorm {
+  /** Added to what was normalised, of its shape. */
+  residual?: Tensor
+  /** max(…, 0) in the end. */
+  relu?: boolean
+}
+
 /** Batch normalisation. x: [N, H, W, features] → the same. */
 export class BatchNorm2d extends Module {
   readonly weight: Parameter
@@ -135,9 +143,15 @@ export class BatchNorm2d extends Module {
   }
 
   override forward(x: Tensor): Tensor {
+    return this.normalize(x)
+  }
+
+  /** `forward` and what follows it, in the same pass. */
+  normalize(x: Tensor, after: AfterNorm = {}): Tensor {
     const { training } = this
     if (training) this.numBatchesTracked.value++
     return batchNorm2d(x, {
+      ...after,
       weight: this.weight.tensor,
       bias: this.bias.tensor,
       runningMean: this.runningMean.tensor,

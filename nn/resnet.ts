@@ -2,7 +2,8 @@
  * The residual networks of torchvision.models.resnet (version 1.5 of He et al. 2015: a bottleneck's stride sits on its
  * 3 × 3 convolution), ResNeXt (Xie et al. 2016) and wide ResNet (Zagoruyko and Komodakis 2016) among them.
  */
-import { addRelu, flatten, relu, type Tensor } from '../engine/index.ts'
+import { flatten, type Tensor } from '../engine/index.ts'
+import { ConvNorm, convNorm } from './conv_norm.ts'
 import type { SafetensorsTensor } from './formats/safetensors.ts'
 import { constant, kaimingNormal } from './init.ts'
 import { AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, Sequential } from './layers.ts'
@@ -37,7 +38,7 @@ interface BlockOptions {
   groups: number
   widthPerGroup: number
   /** Fits the shortcut to the block's output where their shapes differ. */
-  downsample: Sequential | null
+  downsample: ConvNorm | null
 }
 
 /** Two 3 × 3 convolutions, and the shortcut. */
@@ -48,7 +49,7 @@ class BasicBlock extends Module {
   readonly bn1: BatchNorm2d
   readonly conv2: Conv2d
   readonly bn2: BatchNorm2d
-  readonly downsample: Sequential | null
+  readonly downsample: ConvNorm | null
 
   constructor(inChannels: number, channels: number, options: BlockOptions) {
     super()
@@ -68,8 +69,9 @@ class BasicBlock extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const out = pipe(x, this.conv1, this.bn1, relu, this.conv2, this.bn2)
-    return addRelu(out, this.downsample ? this.downsample.call(x) : x)
+    const { conv1, bn1, conv2, bn2, downsample } = this
+    const inner = convNorm(x, conv1, bn1, { relu: true })
+    return convNorm(inner, conv2, bn2, { residual: downsample ? downsample.call(x) : x, relu: true })
   }
 }
 
@@ -82,7 +84,7 @@ class Bottleneck extends Module {
   readonly bn2: BatchNorm2d
   readonly conv3: Conv2d
   readonly bn3: BatchNorm2d
-  readonly downsample: Sequential | null
+  readonly downsample: ConvNorm | null
 
   constructor(inChannels: number, channels: number, options: BlockOptions) {
     super()
@@ -102,8 +104,13 @@ class Bottleneck extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const out = pipe(x, this.conv1, this.bn1, relu, this.conv2, this.bn2, relu, this.conv3, this.bn3)
-    return addRelu(out, this.downsample ? this.downsample.call(x) : x)
+    const { conv1, bn1, conv2, bn2, conv3, bn3, downsample } = this
+    const inner = pipe(
+      x,
+      (x) => convNorm(x, conv1, bn1, { relu: true }),
+      (x) => convNorm(x, conv2, bn2, { relu: true }),
+    )
+    return convNorm(inner, conv3, bn3, { residual: downsample ? downsample.call(x) : x, relu: true })
   }
 }
 
@@ -159,7 +166,8 @@ export class ResNet extends Module {
   /** x: [N, H, W, 3] → features [N, features], before the last layer. */
   forwardFeatures(x: Tensor): Tensor {
     const { conv1, bn1, maxpool, layer1, layer2, layer3, layer4, avgpool } = this
-    return pipe(x, conv1, bn1, relu, maxpool, layer1, layer2, layer3, layer4, avgpool, flatten)
+    const stem = (x: Tensor) => convNorm(x, conv1, bn1, { relu: true })
+    return pipe(x, stem, maxpool, layer1, layer2, layer3, layer4, avgpool, flatten)
   }
 }
 
@@ -185,7 +193,7 @@ function makeStage(
   const fits = first.stride === 1 && inChannels === outChannels
   const downsample = fits
     ? null
-    : new Sequential(convolution(inChannels, outChannels, 1, { stride: first.stride }), new BatchNorm2d(outChannels))
+    : new ConvNorm(convolution(inChannels, outChannels, 1, { stride: first.stride }), new BatchNorm2d(outChannels))
   const modules: Module[] = [new Block(inChannels, channels, { ...first, groups, widthPerGroup, downsample })]
   const options = { stride: 1, dilation, groups, widthPerGroup, downsample: null }
   while (modules.length < blocks) modules.push(new Block(outChannels, channels, options))

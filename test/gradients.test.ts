@@ -118,34 +118,53 @@ test('convolution, batch normalisation, ReLU, pooling, linear, cross-entropy', a
   )
 })
 
-test('a residual block, batch statistics, groups, a strided shortcut', async () => {
-  const labels = random.integers([6], 5)
-  const [moving, fixed] = await Promise.all([statistics(8), statistics(8)])
-  await check(
-    {
-      x: random.normal([6, 9, 9, 4]),
-      conv1: weights(1, 1, 4, 8),
-      conv2: weights(3, 3, 4, 8),
-      shortcut: map(weights(1, 1, 4, 8), (value) => 0.2 * value),
-      weight1: scale(8),
-      bias1: shift(8),
-      weight2: scale(8),
-      bias2: shift(8),
-      fc: steep(8, 5),
-    },
-    ({ x, conv1, conv2, shortcut, weight1, bias1, weight2, bias2, fc }) => {
-      const normal1 = { weight: weight1, bias: bias1, ...moving, training: true }
-      // On constants: behind batch statistics the loss would hardly feel bias1, which shifts whole channels.
-      const normal2 = { weight: weight2, bias: bias2, ...fixed, training: false }
-      const inner = relu(batchNorm2d(conv2d(x, conv1), normal1))
-      const main = batchNorm2d(conv2d(inner, conv2, { stride: 2, padding: 1, groups: 2 }), normal2)
-      const out = addRelu(main, conv2d(x, shortcut, { stride: 2 }))
-      // out is used twice, so that its gradient is a sum.
-      const features = flatten(adaptiveAvgPool2d(add(out, relu(out)), [1, 1]))
-      return crossEntropy(linear(features, fc), whole(x, labels))
-    },
-  )
-})
+type Tensors = Record<string, Tensor>
+type Statistics = Awaited<ReturnType<typeof statistics>>
+
+/** A residual block, normalised first with the batch's statistics, then with constants. */
+const blocks: Record<string, (parameters: Tensors, moving: Statistics, fixed: Statistics) => Tensor> = {
+  'op by op': ({ x, conv1, conv2, shortcut, weight1, bias1, weight2, bias2 }, moving, fixed) => {
+    const normal1 = { weight: weight1, bias: bias1, ...moving, training: true }
+    // On constants: behind batch statistics the loss would hardly feel bias1, which shifts whole channels.
+    const normal2 = { weight: weight2, bias: bias2, ...fixed, training: false }
+    const inner = relu(batchNorm2d(conv2d(x, conv1), normal1))
+    const main = batchNorm2d(conv2d(inner, conv2, { stride: 2, padding: 1, groups: 2 }), normal2)
+    return addRelu(main, conv2d(x, shortcut, { stride: 2 }))
+  },
+  fused: ({ x, conv1, conv2, shortcut, weight1, bias1, weight2, bias2 }, moving, fixed) => {
+    const normal1 = { weight: weight1, bias: bias1, ...moving, training: true }
+    const normal2 = { weight: weight2, bias: bias2, ...fixed, training: false }
+    const inner = batchNorm2d(conv2d(x, conv1), { ...normal1, relu: true })
+    const residual = conv2d(x, shortcut, { stride: 2 })
+    const convolved = conv2d(inner, conv2, { stride: 2, padding: 1, groups: 2 })
+    return batchNorm2d(convolved, { ...normal2, residual, relu: true })
+  },
+}
+
+for (const [name, block] of Object.entries(blocks))
+  test(`a residual block, ${name}, batch statistics, groups, a strided shortcut`, async () => {
+    const labels = random.integers([6], 5)
+    const [moving, fixed] = await Promise.all([statistics(8), statistics(8)])
+    await check(
+      {
+        x: random.normal([6, 9, 9, 4]),
+        conv1: weights(1, 1, 4, 8),
+        conv2: weights(3, 3, 4, 8),
+        shortcut: map(weights(1, 1, 4, 8), (value) => 0.2 * value),
+        weight1: scale(8),
+        bias1: shift(8),
+        weight2: scale(8),
+        bias2: shift(8),
+        fc: steep(8, 5),
+      },
+      ({ fc, ...parameters }) => {
+        const out = block(parameters, moving, fixed)
+        // out is used twice, so that its gradient is a sum.
+        const features = flatten(adaptiveAvgPool2d(add(out, relu(out)), [1, 1]))
+        return crossEntropy(linear(features, fc), whole(features, labels))
+      },
+    )
+  })
 
 test('a head of Kakuritsu layers and dropout under fixed masks, log-softmax, NLL', async () => {
   const labels = random.integers([9], 6)

@@ -1,4 +1,7 @@
-/** Batch normalisation of images, as torch.nn.BatchNorm2d. */
+/**
+ * Batch normalisation of images, as torch.nn.BatchNorm2d, together with what ends a residual block: as the result is
+ * written a residual is added to it and it is clamped at 0.
+ */
 import { record } from '../autograd.ts'
 import type { Device } from '../device.ts'
 import { ShapeError, show } from '../errors.ts'
@@ -7,6 +10,8 @@ import backwardEvalSource from '../shaders/batchnorm_backward_eval.wgsl'
 import backwardFinishSource from '../shaders/batchnorm_backward_finish.wgsl'
 import backwardSumsSource from '../shaders/batchnorm_backward_sums.wgsl'
 import backwardTrainSource from '../shaders/batchnorm_backward_train.wgsl'
+import normalSource from '../shaders/batchnorm_normal.wgsl'
+import runningSource from '../shaders/batchnorm_running.wgsl'
 import slicesSource from '../shaders/batchnorm_slices.wgsl'
 import statsSource from '../shaders/batchnorm_stats.wgsl'
 import statsFinishSource from '../shaders/batchnorm_stats_finish.wgsl'
@@ -14,12 +19,13 @@ import { empty, scope, type Tensor } from '../tensor.ts'
 import { ChannelKernel, ITEMS, LANES, stepsOf } from './channels.ts'
 
 const statsKernel = new ChannelKernel('batchnorm_stats', statsSource)
-const statsFinishKernel = new ChannelKernel('batchnorm_stats_finish', slicesSource, statsFinishSource)
-const applyKernel = new ChannelKernel('batchnorm_apply', applySource)
-const backwardSumsKernel = new ChannelKernel('batchnorm_backward_sums', backwardSumsSource)
+const statsFinishKernel = new ChannelKernel('batchnorm_stats_finish', normalSource, slicesSource, statsFinishSource)
+const runningKernel = new ChannelKernel('batchnorm_running', normalSource, runningSource)
+const applyKernel = new ChannelKernel('batchnorm_apply', normalSource, applySource)
+const backwardSumsKernel = new ChannelKernel('batchnorm_backward_sums', normalSource, backwardSumsSource)
 const backwardFinishKernel = new ChannelKernel('batchnorm_backward_finish', slicesSource, backwardFinishSource)
-const backwardTrainKernel = new ChannelKernel('batchnorm_backward_train', backwardTrainSource)
-const backwardEvalKernel = new ChannelKernel('batchnorm_backward_eval', backwardEvalSource)
+const backwardTrainKernel = new ChannelKernel('batchnorm_backward_train', normalSource, backwardTrainSource)
+const backwardEvalKernel = new ChannelKernel('batchnorm_backward_eval', normalSource, backwardEvalSource)
 
 /**
  * How many rows a thread of a first pass sums: enough to be worth its start, few enough to give a small batch many
@@ -33,8 +39,11 @@ const MOST_SLICES = { gpu: 1024, software: 32 }
 const MANY_SLICES = { LANES: 8, SPREAD: 32 }
 const FEW_SLICES = { LANES: 32, SPREAD: 1 }
 
-/** How many rows a thread normalises: it has read four or five numbers of its channel for them. */
+/** How many rows a thread normalises: it has read four to six numbers of its channel for them. */
 const ROWS_TO_APPLY = 8
+
+/** Threads of a workgroup of batchnorm_running.wgsl. */
+const RUNNING_LANES = 64
 
 export interface BatchNorm2dOptions {
   /** γ and β: [C]. */
@@ -48,35 +57,51 @@ export interface BatchNorm2dOptions {
   /** running ← (1 − momentum)·running + momentum·batch. */
   momentum?: number
   eps?: number
+  /** Added to what was normalised: [N, H, W, C]. */
+  residual?: Tensor
+  /** Clamp the result at 0, NaN staying NaN. */
+  relu?: boolean
 }
 
 /**
- * (x − mean) / √(variance + eps) · weight + bias by channel, over N, H and W (Ioffe and Szegedy 2015). Training
- * normalises with the biased variance of the batch and moves runningVar towards the unbiased one, as PyTorch does.
+ * (x − mean) / √(variance + eps) · weight + bias by channel, over N, H and W (Ioffe and Szegedy 2015), then + residual
+ * and max(…, 0) where they are asked for. Training normalises with the biased variance of the batch and moves runningVar
+ * towards the unbiased one, as PyTorch does.
  * @param x [N, H, W, C]
- * @throws ShapeError when a statistic or parameter is not [C], or when there is one value a channel to train on.
+ * @throws ShapeError when a statistic or parameter is not [C], the residual not of x's shape, or when there is one value
+ *   a channel to train on.
  */
 export function batchNorm2d(x: Tensor, options: BatchNorm2dOptions): Tensor {
-  const { weight, bias, runningMean, runningVar, training, momentum = 0.1, eps = 1e-5 } = options
+  const { weight, bias, training, residual, relu = false } = options
+  const { device } = x
   const layout = layoutOf(x, options)
-  const [mean, variance] = training ? batchStatistics(x, layout, options, momentum) : [runningMean, runningVar]
-  const out = empty(x.device, x.shape)
-  const apply = slice(layout, ROWS_TO_APPLY, x.device.limits.maxComputeWorkgroupsPerDimension)
-  const params = { ...apply.params, eps }
-  const kernel = applyKernel.for(layout.channels)
-  kernel.run(x.device, params, [x, mean, variance, weight, bias, out], apply.workgroups)
+  const normals = training ? batchNormals(x, layout, options) : runningNormals(device, layout, options)
+  const y = empty(device, x.shape)
+  const { params, workgroups } = slice(layout, ROWS_TO_APPLY, device.limits.maxComputeWorkgroupsPerDimension)
+  const after = flags(relu, residual)
+  applyKernel.for(layout.channels).run(device, { ...params, ...after }, [x, normals, residual ?? x, y], workgroups)
 
-  return record('batchNorm2d', out, [x, weight, bias], [x, mean, variance, weight], (dy) => {
-    const inParameters = weight.requiresGrad || bias.requiresGrad
-    const [dWeight, dBias] =
-      inParameters || training ? parameterGrads(x, dy, mean, variance, layout, eps) : [null, null]
-    if (!x.requiresGrad) return [null, dWeight, dBias]
-    const dx = empty(x.device, x.shape)
-    const [kernel, bindings] = training
-      ? [backwardTrainKernel, [x, dy, mean, variance, weight, dBias!, dWeight!, dx]]
-      : [backwardEvalKernel, [dy, variance, weight, dx]]
-    kernel.for(layout.channels).run(x.device, params, bindings, apply.workgroups)
-    return [dx, dWeight, dBias]
+  const inputs = residual ? [x, weight, bias, residual] : [x, weight, bias]
+  const needsSums = training || weight.requiresGrad || bias.requiresGrad
+  // In training without a residual the sign of y is computed again: x is read anyway.
+  const keptY = relu && (residual || !training) ? y : null
+  const saved = [normals, needsSums ? x : null, keptY].filter((tensor) => tensor !== null)
+  return record('batchNorm2d', y, inputs, saved, (dy) => {
+    // d, the gradient behind the clamp, is the residual's. The first pass over dy stores it for the next.
+    const d = relu && residual ? empty(device, x.shape) : null
+    const passed = { x, dy, y: keptY ?? dy, normals, d }
+    const [dWeight, dBias] = needsSums ? parameterGrads(passed, layout, after) : [null, null]
+    const stored = needsSums ? d : null
+    let dx: Tensor | null = null
+    if (x.requiresGrad || (d && !stored)) {
+      dx = empty(device, x.shape)
+      const clamp = flags(relu && !stored, residual)
+      const [kernel, bindings] = training
+        ? [backwardTrainKernel, [x, stored ?? dy, normals, dBias!, dWeight!, dx]]
+        : [backwardEvalKernel, [stored ?? dy, keptY ?? dy, normals, dx, stored || !d ? unused(device) : d]]
+      kernel.for(layout.channels).run(device, { ...params, ...clamp }, bindings, workgroups)
+    }
+    return [dx, dWeight, dBias, d ?? dy]
   })
 }
 
@@ -86,12 +111,17 @@ interface Layout {
   channels: number
 }
 
-function layoutOf(x: Tensor, { weight, bias, runningMean, runningVar, training }: BatchNorm2dOptions): Layout {
+function layoutOf(x: Tensor, options: BatchNorm2dOptions): Layout {
+  const { weight, bias, runningMean, runningVar, training, residual } = options
   if (x.shape.length !== 4) throw new ShapeError(`batchNorm2d: x must be [N, H, W, C], not ${show(x.shape)}`)
   const channels = x.shape[3]
   for (const [name, tensor] of Object.entries({ weight, bias, runningMean, runningVar }))
     if (tensor.shape.length !== 1 || tensor.shape[0] !== channels)
       throw new ShapeError(`batchNorm2d: ${name} is ${show(tensor.shape)}, x has ${channels} channels ${show(x.shape)}`)
+  if (residual && show(residual.shape) !== show(x.shape))
+    throw new ShapeError(
+      `batchNorm2d: residual is ${show(residual.shape)}, x ${show(x.shape)}: they must be of one shape`,
+    )
   const rows = x.size / channels
   if (training && rows < 2)
     throw new ShapeError(
@@ -100,35 +130,59 @@ function layoutOf(x: Tensor, { weight, bias, runningMean, runningVar, training }
   return { rows, channels }
 }
 
-/** The batch's mean and biased variance, [C] each; the running statistics are moved towards them. */
-function batchStatistics(x: Tensor, layout: Layout, options: BatchNorm2dOptions, momentum: number): [Tensor, Tensor] {
+/** What the kernels do after normalising. */
+const flags = (relu: boolean, residual?: Tensor) => ({ relu: relu ? 1 : 0, hasResidual: residual ? 1 : 0 })
+
+/** A binding that a kernel has but does not write under the flags it is given. */
+const unused = (device: Device): Tensor => empty(device, [1])
+
+/** `Normal`s of batchnorm_normal.wgsl. */
+const emptyNormals = (device: Device, channels: number): Tensor => empty(device, [channels, 4])
+
+/** What normalises with the statistics of the batch; the running statistics are moved towards them. */
+function batchNormals(x: Tensor, layout: Layout, options: BatchNorm2dOptions): Tensor {
   const { device } = x
   const { channels } = layout
+  const { weight, bias, runningMean, runningVar, momentum = 0.1, eps = 1e-5 } = options
   return scope(() => {
     const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, mostSlices(device))
     const [means, squares] = emptyPair(device, [slices, channels])
     statsKernel.for(channels).run(device, params, [x, means, squares], workgroups)
-    const [mean, variance] = emptyPair(device, [channels])
-    const bindings = [means, squares, mean, variance, options.runningMean, options.runningVar]
-    finish(statsFinishKernel, device, { ...params, slices, momentum }, bindings)
-    return [mean, variance]
+    const normals = emptyNormals(device, channels)
+    const bindings = [means, squares, weight, bias, normals, runningMean, runningVar]
+    finish(statsFinishKernel, device, { ...params, slices, momentum, eps }, bindings)
+    return normals
   })
 }
 
-/** The gradients of weight and bias, [C] each: Σ dy·x̂ and Σ dy. */
-function parameterGrads(
-  x: Tensor,
-  dy: Tensor,
-  mean: Tensor,
-  variance: Tensor,
-  layout: Layout,
-  eps: number,
-): [Tensor, Tensor] {
+/** What normalises with the running statistics. */
+function runningNormals(device: Device, { channels }: Layout, options: BatchNorm2dOptions): Tensor {
+  const { weight, bias, runningMean, runningVar, eps = 1e-5 } = options
+  const normals = emptyNormals(device, channels)
+  const workgroups = Math.ceil(stepsOf(channels) / RUNNING_LANES)
+  const bindings = [runningMean, runningVar, weight, bias, normals]
+  runningKernel.for(channels).run(device, { channels, eps }, bindings, [workgroups])
+  return normals
+}
+
+/** What the first pass backwards reads, and the tensor, if any, in which it leaves d. */
+interface FirstPass {
+  x: Tensor
+  dy: Tensor
+  y: Tensor
+  normals: Tensor
+  d: Tensor | null
+}
+
+/** The gradients of weight and bias, [C] each: Σ d·x̂ and Σ d. */
+function parameterGrads(tensors: FirstPass, layout: Layout, after: ReturnType<typeof flags>): [Tensor, Tensor] {
+  const { x, dy, y, normals, d } = tensors
   const { device } = x
   const { channels } = layout
   const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, mostSlices(device))
   const [sums, products] = emptyPair(device, [slices, channels])
-  backwardSumsKernel.for(channels).run(device, { ...params, eps }, [x, dy, mean, variance, sums, products], workgroups)
+  const bindings = [x, dy, y, normals, sums, products, d ?? unused(device)]
+  backwardSumsKernel.for(channels).run(device, { ...params, ...after }, bindings, workgroups)
   const [dWeight, dBias] = emptyPair(device, [channels])
   finish(backwardFinishKernel, device, { channels, slices }, [sums, products, dBias, dWeight])
   return [dWeight, dBias]

@@ -1,21 +1,24 @@
-// Batch statistics from those of slices, and the running statistics moved towards them. Behind batchnorm_slices.wgsl.
+// What normalises a batch, from the statistics of its slices, and the running statistics moved towards the batch's.
+// Behind batchnorm_normal.wgsl and batchnorm_slices.wgsl.
 //
 //   means, squares: [slices, channels], made by batchnorm_stats.wgsl
-//   mean, variance: [channels]  the batch's mean and biased variance, which normalise it
+//   weight, bias: [channels]
+//   normals: [channels / WIDTH] of Normal  of the batch's mean and biased variance
 //   runningMean, runningVar: [channels]  running ← (1 − momentum)·running + momentum·batch, the variance unbiased
 // A workgroup makes LANES steps of channels; each of a step's SPREAD threads takes every SPREAD-th slice.
 //
 //   mean = Σ count·mean(slice) / rows,  Σ (x − mean)² = Σ squares(slice) + count·(mean(slice) − mean)²
 
-struct Params { rows: u32, channels: u32, rowsPerSlice: u32, slices: u32, momentum: f32 }
+struct Params { rows: u32, channels: u32, rowsPerSlice: u32, slices: u32, momentum: f32, eps: f32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> means: array<Values>;
 @group(0) @binding(2) var<storage, read> squares: array<Values>;
-@group(0) @binding(3) var<storage, read_write> mean: array<Values>;
-@group(0) @binding(4) var<storage, read_write> variance: array<Values>;
-@group(0) @binding(5) var<storage, read_write> runningMean: array<Values>;
-@group(0) @binding(6) var<storage, read_write> runningVar: array<Values>;
+@group(0) @binding(3) var<storage, read> weight: array<Values>;
+@group(0) @binding(4) var<storage, read> bias: array<Values>;
+@group(0) @binding(5) var<storage, read_write> normals: array<Normal>;
+@group(0) @binding(6) var<storage, read_write> runningMean: array<Values>;
+@group(0) @binding(7) var<storage, read_write> runningVar: array<Values>;
 
 // The rows of a slice; the last may have fewer than the others.
 fn rowsOf(slice: u32) -> f32 {
@@ -46,8 +49,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   if (lane < LANES && step < steps) {
     let m = params.momentum;
-    mean[step] = batchMean;
-    variance[step] = sumOfSquares / f32(params.rows);
+    let variance = sumOfSquares / f32(params.rows);
+    normals[step] = normalOf(batchMean, variance, params.eps, weight[step], bias[step]);
     runningMean[step] = (1 - m) * runningMean[step] + m * batchMean;
     runningVar[step] = (1 - m) * runningVar[step] + m * sumOfSquares / f32(params.rows - 1);
   }

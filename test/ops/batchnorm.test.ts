@@ -1,7 +1,7 @@
 /** What the table does not see of batch normalisation: statistics, means far from zero, and refusals. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ShapeError, scope } from '../../engine/index.ts'
+import { add, backward, relu, ShapeError, scope, type Tensor } from '../../engine/index.ts'
 import { batchNorm2d } from '../../engine/ops/batchnorm.ts'
 import { testDevice } from '../device.ts'
 import * as reference from '../reference/batchnorm.ts'
@@ -88,6 +88,39 @@ test('normalises constant channels to the bias', async () => {
   assert.ok(out.every((value) => value === 0))
 })
 
+for (const training of [true, false])
+  test(`clamps behind a residual as add and relu do, ${training ? 'training' : 'evaluating'}`, async () => {
+    const shape = [3, 5, 7, 36]
+    const { onGpu } = await start(36)
+    const dOut = await tensor(random.normal(shape))
+    const values = [random.normal(shape), random.normal(shape)]
+    const run = async (op: (x: Tensor, residual: Tensor) => Tensor) => {
+      const inputs = [...(await Promise.all(values.map(tensor))), onGpu.weight, onGpu.bias]
+      for (const input of inputs) Object.assign(input, { requiresGrad: true, grad: null })
+      const out = scope(() => {
+        const out = op(inputs[0], inputs[1])
+        backward(out, dOut)
+        return out.read()
+      })
+      return Promise.all([out, ...inputs.map(({ grad }) => grad!.read())])
+    }
+    const options = { ...onGpu, training, momentum: 0 }
+    const chain = await run((x, residual) => relu(add(batchNorm2d(x, options), residual)))
+    const fused = await run((x, residual) => batchNorm2d(x, { ...options, residual, relu: true }))
+    for (const [i, name] of ['output', 'x', 'residual', 'weight', 'bias'].entries())
+      close(fused[i], nd([fused[i].length], chain[i]), ROUNDING, name)
+  })
+
+test('keeps NaN behind the clamp, of x and of the residual', async () => {
+  const { onGpu } = await start(4)
+  const [x, residual] = [
+    await tensor(nd([1, 1, 1, 4], [NaN, 1, -1, 2])),
+    await tensor(nd([1, 1, 1, 4], [0, NaN, 0, 0])),
+  ]
+  const out = await scope(() => batchNorm2d(x, { ...onGpu, training: false, residual, relu: true, eps: 0 }).read())
+  assert.equal([...out], [NaN, NaN, 0, 2])
+})
+
 test('says which shape is wrong', async () => {
   const { onGpu } = await start(3)
   const gpuX = await tensor(nd([2, 3, 3, 4]))
@@ -95,6 +128,11 @@ test('says which shape is wrong', async () => {
     () => batchNorm2d(gpuX, { ...onGpu, training: true }),
     (error: Error) =>
       error instanceof ShapeError && /weight is \[3\], x has 4 channels \[2, 3, 3, 4\]/.test(error.message),
+  )
+  const fitting = await tensor(nd([2, 3, 3, 3]))
+  assert.throws(
+    () => batchNorm2d(fitting, { ...onGpu, training: true, residual: gpuX }),
+    /residual is \[2, 3, 3, 4\], x \[2, 3, 3, 3\]/,
   )
   const single = await tensor(nd([1, 1, 1, 3]))
   assert.throws(() => batchNorm2d(single, { ...onGpu, training: true }), /larger batch/)

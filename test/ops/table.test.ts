@@ -66,17 +66,27 @@ for (const shape of [
   const positive = (x: Nd) => map(x, (value) => Math.fround(0.5 + Math.abs(value)))
   const inputs = { x: random.normal(shape), weight: random.normal(channels), bias: random.normal(channels) }
   const [runningMean, runningVar] = [random.normal(channels), positive(random.normal(channels))]
+  const statistics = (like: Tensor) => {
+    const [mean, variance] = [runningMean, runningVar].map((y) => Tensor.from(like.device, Float32Array.from(y.data)))
+    return { runningMean: mean, runningVar: variance }
+  }
+  const fixed = { runningMean, runningVar, momentum: 0.1, eps: 1e-5 }
   for (const training of [true, false])
-    row({
-      name: `batchNorm2d ${training ? 'training' : 'evaluating'} [${shape}]`,
-      inputs,
-      op: ({ x, weight, bias }) => {
-        const [mean, variance] = [runningMean, runningVar].map((y) => Tensor.from(x.device, Float32Array.from(y.data)))
-        return batchNorm2d(x, { weight, bias, runningMean: mean, runningVar: variance, training })
-      },
-      reference: ({ x, weight, bias }) =>
-        batchnorm.batchNorm2d(x, { weight, bias, runningMean, runningVar, training, momentum: 0.1, eps: 1e-5 }),
-    })
+    for (const relu of [false, true]) {
+      const name = `batchNorm2d ${training ? 'training' : 'evaluating'} [${shape}]${relu ? ', relu' : ''}`
+      row({
+        name,
+        inputs,
+        op: ({ x, weight, bias }) => batchNorm2d(x, { weight, bias, ...statistics(x), training, relu }),
+        reference: ({ x, ...parameters }) => batchnorm.batchNorm2d(x, { ...parameters, ...fixed, training, relu }),
+      })
+      row({
+        name: `${name}, residual`,
+        inputs: { ...inputs, residual: random.normal(shape) },
+        op: ({ x, ...parameters }) => batchNorm2d(x, { ...parameters, ...statistics(x), training, relu }),
+        reference: ({ x, ...parameters }) => batchnorm.batchNorm2d(x, { ...parameters, ...fixed, training, relu }),
+      })
+    }
 }
 
 for (const [shape, options] of [
