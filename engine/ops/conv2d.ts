@@ -1,10 +1,15 @@
 /** Convolution of images, as torch.nn.functional.conv2d, by implicit GEMM; in groups, directly. */
 import { record } from '../autograd.ts'
 import { ShapeError, show } from '../errors.ts'
-import { empty, type Tensor } from '../tensor.ts'
+import { Kernel, spread } from '../kernel.ts'
+import resizeSource from '../shaders/resize_channels.wgsl'
+import { empty, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
-import { gemm, gemmOverRows, type Patches, type Placement } from './gemm.ts'
+import { gemm, gemmOverRows, gemmVariant } from './gemm.ts'
+import type { Patches } from './patches.ts'
 import { sumRows } from './slices.ts'
+
+const resizeKernel = new Kernel('resize_channels', resizeSource)
 
 export interface Conv2dOptions {
   /** [O] */
@@ -47,32 +52,55 @@ export interface Conv2dLayout {
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
   const { bias } = options
   const layout = layoutOf(x, weight, options)
-  const { images, outHeight, outWidth, outputs, groups } = layout
-  const out = empty(x.device, [images, outHeight, outWidth, outputs])
-  if (groups > 1) groupedForward(layout, x, weight, bias, out)
+  const inGroups = layout.groups > 1
+  const out = empty(x.device, [layout.images, layout.outHeight, layout.outWidth, layout.outputs])
+  if (inGroups) groupedForward(layout, x, weight, bias, out)
   else forward(layout, x, weight, bias, out)
   return record('conv2d', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy) => [
-    x.requiresGrad ? (groups > 1 ? groupedData : dataGradient)(layout, dy, weight) : null,
-    weight.requiresGrad ? (groups > 1 ? groupedWeight : weightGradient)(layout, x, dy) : null,
+    x.requiresGrad ? (inGroups ? groupedData : dataGradient)(layout, dy, weight) : null,
+    weight.requiresGrad ? (inGroups ? groupedWeight : weightGradient)(layout, x, dy) : null,
     bias?.requiresGrad ? sumRows(dy) : null,
   ])
 }
 
 function forward(layout: Conv2dLayout, x: Tensor, weight: Tensor, bias: Tensor | undefined, out: Tensor): void {
-  const { images, height, width, channels, outHeight, outWidth, outputs, padding } = layout
-  const patches: Patches = {
-    ...{ height, width, pixelStride: channels, channelStride: 1, gridHeight: outHeight, gridWidth: outWidth },
-    ...{ step: layout.stride, offsetH: -padding, offsetW: -padding },
-    ...{ tapsH: layout.kernelHeight, tapsW: layout.kernelWidth, tapStep: layout.dilation },
-  }
-  const rows = images * outHeight * outWidth
-  gemm({ x, weight, bias, out, rows, depth: channels, columns: outputs, patches, transposed: false })
+  const { images, channels, outHeight, outWidth, outputs } = layout
+  const depth = storedChannels(layout, x)
+  scope(() =>
+    gemm({
+      x: resizeChannels(x, channels, depth),
+      weight: resizeChannels(weight, channels * outputs, depth * outputs),
+      bias,
+      out,
+      rows: images * outHeight * outWidth,
+      depth,
+      columns: outputs,
+      patches: patchesOf(layout, depth),
+      transposed: false,
+    }),
+  )
+}
+
+/** dweight[kh, kw, c, o] = Σ x[n, oh·stride − padding + kh·dilation, …, c] · dy[n, oh, ow, o]. */
+function weightGradient(layout: Conv2dLayout, x: Tensor, dy: Tensor): Tensor {
+  const { channels, outputs, kernelHeight, kernelWidth } = layout
+  const depth = storedChannels(layout, x)
+  const gradient = gemmOverRows({
+    x: resizeChannels(x, channels, depth),
+    dy,
+    shape: [kernelHeight, kernelWidth, depth, outputs],
+    channels: depth,
+    columns: outputs,
+    patches: patchesOf(layout, depth),
+  })
+  const shape = [kernelHeight, kernelWidth, channels, outputs]
+  return resizeChannels(gradient, depth * outputs, channels * outputs).view(shape)
 }
 
 /**
- * dx[h, w, c] = Σ dy[(h + padding − kh·dilation) / stride, …, o] · weight[kh, kw, c, o] over the taps for which the
- * division is exact. Pixels whose h and w leave the same remainders by the stride share those taps, so that each such
- * phase is a product of patches of dy with some taps of the weight, and no tap is multiplied in vain.
+ * dx[n, h, w, c] = Σ dy[n, (h + padding − kh·dilation) / stride, …, o] · weight[kh, kw, c, o] over the taps for which
+ * the division is exact. Pixels whose h and w leave the same remainders by the stride share those taps, so that each
+ * such phase is a product of patches of dy with some taps of the weight, and no tap is multiplied in vain.
  */
 function dataGradient(layout: Conv2dLayout, dy: Tensor, weight: Tensor): Tensor {
   const { images, height, width, channels, outHeight, outWidth, outputs, kernelHeight, kernelWidth, stride } = layout
@@ -81,19 +109,42 @@ function dataGradient(layout: Conv2dLayout, dy: Tensor, weight: Tensor): Tensor 
     for (let w = 0; w < Math.min(stride, width); w++) {
       const tapsH = phaseTaps(layout, h, kernelHeight)
       const tapsW = phaseTaps(layout, w, kernelWidth)
-      const [gridHeight, gridWidth] = [Math.ceil((height - h) / stride), Math.ceil((width - w) / stride)]
-      const patches: Patches = {
-        ...{ height: outHeight, width: outWidth, pixelStride: outputs, channelStride: 1, gridHeight, gridWidth },
-        ...{ step: 1, offsetH: tapsH.offset, offsetW: tapsW.offset },
-        ...{ tapsH: tapsH.count, tapsW: tapsW.count, tapStep: tapsH.step },
-      }
-      const placement: Placement = {
-        ...{ kernelWidth, firstTapH: tapsH.first, firstTapW: tapsW.first, weightTapStep: tapsH.weightStep },
-        ...{ outHeight: height, outWidth: width, outStep: stride, outOffsetH: h, outOffsetW: w },
-      }
-      const rows = images * gridHeight * gridWidth
-      const sizes = { rows, depth: outputs, columns: channels }
-      gemm({ x: dy, weight, out: dx, ...sizes, patches, transposed: true, placement })
+      const gridHeight = Math.ceil((height - h) / stride)
+      const gridWidth = Math.ceil((width - w) / stride)
+      gemm({
+        x: dy,
+        weight,
+        out: dx,
+        rows: images * gridHeight * gridWidth,
+        depth: outputs,
+        columns: channels,
+        patches: {
+          height: outHeight,
+          width: outWidth,
+          pixelStride: outputs,
+          channelStride: 1,
+          gridHeight,
+          gridWidth,
+          step: 1,
+          offsetH: tapsH.offset,
+          offsetW: tapsW.offset,
+          tapsH: tapsH.count,
+          tapsW: tapsW.count,
+          tapStep: tapsH.step,
+        },
+        transposed: true,
+        placement: {
+          kernelWidth,
+          firstTapH: tapsH.first,
+          firstTapW: tapsW.first,
+          weightTapStep: tapsH.weightStep,
+          outHeight: height,
+          outWidth: width,
+          outStep: stride,
+          outOffsetH: h,
+          outOffsetW: w,
+        },
+      })
     }
   return dx
 }
@@ -116,20 +167,43 @@ function phaseTaps({ stride, padding, dilation }: Conv2dLayout, phase: number, k
 
 const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? a : greatestCommonDivisor(b, a % b))
 
-function weightGradient(layout: Conv2dLayout, x: Tensor, dy: Tensor): Tensor {
-  const { height, width, channels, outputs, kernelHeight, kernelWidth } = layout
-  return gemmOverRows({
-    ...{ x, dy, shape: [kernelHeight, kernelWidth, channels, outputs], channels, height, width, columns: outputs },
-    ...{ gridHeight: layout.outHeight, gridWidth: layout.outWidth, kernelHeight, kernelWidth },
-    ...{ step: layout.stride, offset: -layout.padding, tapStep: layout.dilation },
-  })
+/** What each output pixel sees of images with `channels` channels. */
+const patchesOf = (layout: Conv2dLayout, channels: number): Patches => ({
+  height: layout.height,
+  width: layout.width,
+  pixelStride: channels,
+  channelStride: 1,
+  gridHeight: layout.outHeight,
+  gridWidth: layout.outWidth,
+  step: layout.stride,
+  offsetH: -layout.padding,
+  offsetW: -layout.padding,
+  tapsH: layout.kernelHeight,
+  tapsW: layout.kernelWidth,
+  tapStep: layout.dilation,
+})
+
+/**
+ * The subgroup kernels read channels in fours. An image of three, or of any other number, is worth a copy that fills
+ * them up with zeros: the tiled kernels are several times slower where the others are wanted.
+ */
+function storedChannels({ channels, outputs }: Conv2dLayout, x: Tensor): number {
+  return gemmVariant(x.device) === 'subgroup' && outputs % 4 === 0 ? Math.ceil(channels / 4) * 4 : channels
+}
+
+/** x: [..., from] as [rows, to], cut short or filled up with zeros; x itself where nothing changes. */
+function resizeChannels(x: Tensor, from: number, to: number): Tensor {
+  if (from === to) return x
+  const out = empty(x.device, [x.size / from, to])
+  const params = { size: out.size, oldChannels: from, channels: to }
+  resizeKernel.run(x.device, params, [x, out], spread(x.device, out.size, 64))
+  return out
 }
 
 function layoutOf(x: Tensor, weight: Tensor, options: Conv2dOptions): Conv2dLayout {
   const { bias, stride = 1, padding = 0, dilation = 1, groups = 1 } = options
-  const given = `x is ${show(x.shape)}, weight ${show(weight.shape)}`
   const check = (fits: boolean, message: () => string) => {
-    if (!fits) throw new ShapeError(`conv2d: ${message()} (${given})`)
+    if (!fits) throw new ShapeError(`conv2d: ${message()} (x is ${show(x.shape)}, weight ${show(weight.shape)})`)
   }
   check(x.shape.length === 4, () => 'x must be [N, H, W, C]')
   check(weight.shape.length === 4, () => 'weight must be [KH, KW, C / groups, O]')
@@ -142,24 +216,18 @@ function layoutOf(x: Tensor, weight: Tensor, options: Conv2dOptions): Conv2dLayo
     check(Number.isInteger(value) && value >= least, () => `${name} must be a whole number ≥ ${least}, given ${value}`)
   const [images, height, width, channels] = x.shape
   const [kernelHeight, kernelWidth, groupChannels, outputs] = weight.shape
+  const expected = groupChannels * groups
   check(outputs % groups === 0, () => `${outputs} output channels do not fall into ${groups} groups`)
-  check(
-    channels === groupChannels * groups,
-    () => `weight expects ${groupChannels * groups} input channels, x has ${channels}`,
-  )
-  check(
-    !bias || (bias.shape.length === 1 && bias.size === outputs),
-    () => `bias must be [${outputs}], given ${show(bias!.shape)}`,
-  )
+  check(channels === expected, () => `weight expects ${expected} input channels, x has ${channels}`)
+  if (bias)
+    check(
+      bias.shape.length === 1 && bias.size === outputs,
+      () => `bias must be [${outputs}], given ${show(bias.shape)}`,
+    )
   const extent = (size: number, kernel: number) =>
     Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
   const [outHeight, outWidth] = [extent(height, kernelHeight), extent(width, kernelWidth)]
-  check(
-    outHeight > 0 && outWidth > 0,
-    () => `the image is smaller than the kernel with dilation ${dilation}, padding ${padding}`,
-  )
-  return {
-    ...{ images, height, width, channels, outHeight, outWidth, outputs, kernelHeight, kernelWidth },
-    ...{ stride, padding, dilation, groups },
-  }
+  check(outHeight > 0 && outWidth > 0, () => `the image is smaller than the kernel, dilated by ${dilation}`)
+  const sizes = { images, height, width, channels, outHeight, outWidth, outputs, kernelHeight, kernelWidth }
+  return { ...sizes, stride, padding, dilation, groups }
 }

@@ -13,7 +13,8 @@ import subgroupSource from '../shaders/gemm_subgroup.wgsl'
 import subgroupRowsSource from '../shaders/gemm_subgroup_rows.wgsl'
 import subgroupTransposedSource from '../shaders/gemm_subgroup_transposed.wgsl'
 import tiledSource from '../shaders/gemm_tiled.wgsl'
-import type { Shape, Tensor } from '../tensor.ts'
+import { type Shape, scope, sizeOf, Tensor } from '../tensor.ts'
+import { everywhere, type Patches, type Placement, withoutPadding } from './patches.ts'
 import { sumInSlices } from './slices.ts'
 
 /**
@@ -53,53 +54,6 @@ export function gemmVariant({ software, subgroups }: Device): GemmVariant {
   return forced ?? (software ? 'subgroup' : 'tiled')
 }
 
-/** Where the rows of a product find their elements; gemm_patches.wgsl says how. */
-export interface Patches {
-  /** The image that x holds so many of. */
-  height: number
-  width: number
-  /** Floats from one pixel to the next and from one channel to the next. */
-  pixelStride: number
-  channelStride: number
-  gridHeight: number
-  gridWidth: number
-  step: number
-  offsetH: number
-  offsetW: number
-  tapsH: number
-  tapsW: number
-  tapStep: number
-}
-
-/** Which taps of the weight take part, and which pixels of the output the rows are. */
-export interface Placement {
-  kernelWidth: number
-  firstTapH: number
-  firstTapW: number
-  weightTapStep: number
-  outHeight: number
-  outWidth: number
-  outStep: number
-  outOffsetH: number
-  outOffsetW: number
-}
-
-/** The rows of a matrix [rows, depth], or of the transpose of one [depth, rows]. */
-export const matrixRows = (rows: number, depth: number, transposed: boolean): Patches => ({
-  height: 1,
-  width: 1,
-  pixelStride: transposed ? 1 : depth,
-  channelStride: transposed ? rows : 1,
-  gridHeight: 1,
-  gridWidth: 1,
-  step: 1,
-  offsetH: 0,
-  offsetW: 0,
-  tapsH: 1,
-  tapsW: 1,
-  tapStep: 1,
-})
-
 export interface Gemm {
   x: Tensor
   weight: Tensor
@@ -113,68 +67,65 @@ export interface Gemm {
   patches: Patches
   /** Whether the weight is [taps, columns, depth] rather than [taps, depth, columns]. */
   transposed: boolean
-  /** All taps in order, and every pixel, unless given. It needs a transposed weight. */
+  /** All taps and every pixel unless given. */
   placement?: Placement
 }
 
 /** out = patches(x) · weight + bias. */
-export function gemm({ x, weight, bias, out, rows, depth, columns, patches, transposed, placement }: Gemm): void {
+export function gemm({ x, weight, bias, out, rows, depth, columns, transposed, ...geometry }: Gemm): void {
   const { device } = out
+  const { patches, placement } = withoutPadding(geometry.patches, geometry.placement ?? everywhere(geometry.patches))
   // The subgroup kernels read x and a transposed weight in pairs along the depth, and a straight weight in quads.
   const fits = patches.channelStride === 1 && depth % 2 === 0 && (transposed || columns % 4 === 0)
-  const { straight, transposed: transposedKernel, tile } = kernels[fits ? gemmVariant(device) : 'tiled']
-  const columnTiles = Math.ceil(columns / tile.columns)
-  const tiles = Math.ceil(rows / tile.rows) * columnTiles
+  const variant = kernels[fits ? gemmVariant(device) : 'tiled']
+  const columnTiles = Math.ceil(columns / variant.tile.columns)
+  const tiles = Math.ceil(rows / variant.tile.rows) * columnTiles
   const sizes = { rows, depth, columns, columnTiles, tiles, hasBias: bias ? 1 : 0 }
-  const params = { ...sizes, ...patches, ...(placement ?? everywhere(patches)) }
-  const kernel = transposed ? transposedKernel : straight
+  const kernel = transposed ? variant.transposed : variant.straight
+  const params = { ...sizes, ...patches, ...placement }
   kernel.run(device, params, [x, weight, bias ?? weight, out], spread(device, tiles, 1))
 }
 
-const everywhere = ({ tapsW, gridHeight, gridWidth }: Patches): Placement => ({
-  kernelWidth: tapsW,
-  firstTapH: 0,
-  firstTapW: 0,
-  weightTapStep: 1,
-  outHeight: gridHeight,
-  outWidth: gridWidth,
-  outStep: 1,
-  outOffsetH: 0,
-  outOffsetW: 0,
-})
-
 export interface GemmOverRows {
-  /** Of the result, which has kernelHeight · kernelWidth · channels · columns elements. */
-  shape: Shape
-  /** [images, height, width, channels] */
   x: Tensor
-  /** [images, gridHeight, gridWidth, columns] */
+  /** [rows, columns] */
   dy: Tensor
+  /** Of the result: the patches' taps × channels × columns, in whatever shape. */
+  shape: Shape
   channels: number
-  height: number
-  width: number
-  gridHeight: number
-  gridWidth: number
-  step: number
-  offset: number
-  tapStep: number
-  kernelHeight: number
-  kernelWidth: number
   columns: number
+  patches: Patches
 }
 
 /** patches(x)ᵀ · dy: a sum over all output pixels. */
-export function gemmOverRows({ x, dy, shape, ...sizes }: GemmOverRows): Tensor {
+export function gemmOverRows({ x, dy, shape, channels, columns, ...geometry }: GemmOverRows): Tensor {
   const { device } = x
-  const { channels, columns } = sizes
+  const { patches, placement } = withoutPadding(geometry.patches, everywhere(geometry.patches))
+  const { tapsH, tapsW } = patches
+  // The subgroup kernel reads both operands in quads.
   const fits = channels % 4 === 0 && columns % 4 === 0
   const { overRows, tile } = kernels[fits ? gemmVariant(device) : 'tiled']
-  const elements = sizes.kernelHeight * sizes.kernelWidth * channels
+  const elements = tapsH * tapsW * channels
   const rows = dy.size / columns
   const columnTiles = Math.ceil(columns / tile.columns)
   const tiles = Math.ceil(elements / tile.rows) * columnTiles
-  return sumInSlices(device, shape, rows, tiles, (parts, slices, sliceRows) => {
-    const params = { ...sizes, elements, rows, sliceRows, columnTiles, tiles }
-    overRows.run(device, params, [x, dy, parts], [...spread(device, tiles, 1), slices])
+  const sum = (shape: Shape) =>
+    sumInSlices(device, shape, rows, tiles, (parts, slices, sliceRows) => {
+      const params = { ...patches, elements, columns, rows, sliceRows, channels, columnTiles, tiles }
+      overRows.run(device, params, [x, dy, parts], [...spread(device, tiles, 1), slices])
+    })
+  if (elements * columns === sizeOf(shape)) return sum(shape)
+
+  // Some taps lie outside the image for every row: their part is zero.
+  return scope(() => {
+    const out = Tensor.zeros(device, shape)
+    if (elements === 0) return out
+    const part = sum([tapsH, tapsW, channels, columns])
+    const tapBytes = channels * columns * 4
+    for (let i = 0; i < tapsH; i++) {
+      const to = (placement.firstTapH + i) * placement.kernelWidth + placement.firstTapW
+      device.copy(part.storage.buffer, out.storage.buffer, tapsW * tapBytes, i * tapsW * tapBytes, to * tapBytes)
+    }
+    return out
   })
 }

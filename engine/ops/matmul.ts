@@ -2,7 +2,8 @@
 import { record } from '../autograd.ts'
 import { ShapeError, show } from '../errors.ts'
 import { empty, type Tensor } from '../tensor.ts'
-import { gemm, gemmOverRows, matrixRows } from './gemm.ts'
+import { gemm, gemmOverRows } from './gemm.ts'
+import { matrixLine, matrixRows } from './patches.ts'
 import { sumRows } from './slices.ts'
 
 export interface MatmulOptions {
@@ -58,17 +59,12 @@ function product(a: Tensor, b: Tensor, depth: number, transposeA: boolean, trans
   // a [K, M] and b [K, N] are summed over their rows, as the gradient of a weight is.
   if (transposeA && !transposeB && !bias)
     return gemmOverRows({
-      ...{
-        x: a,
-        dy: b,
-        shape: [rows, columns],
-        channels: rows,
-        height: 1,
-        width: depth,
-        gridHeight: 1,
-        gridWidth: depth,
-      },
-      ...{ step: 1, offset: 0, tapStep: 1, kernelHeight: 1, kernelWidth: 1, columns },
+      x: a,
+      dy: b,
+      shape: [rows, columns],
+      channels: rows,
+      columns,
+      patches: matrixLine(depth, rows),
     })
   const out = empty(a.device, [rows, columns])
   const patches = matrixRows(rows, depth, transposeA)

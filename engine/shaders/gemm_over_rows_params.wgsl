@@ -2,13 +2,13 @@
 //
 //   x:   [images, height, width, channels]
 //   dy:  [images, gridHeight, gridWidth, columns]
-//   out: [slices, kernel height × kernel width × channels, columns]; slice s sums rows [s, s + 1) · sliceRows of dy
+//   out: [slices, taps × channels, columns]; slice s sums rows [s, s + 1) · sliceRows of dy
 
 struct Params {
-  // Of out: how many elements a patch has, and columns of dy.
+  // How many elements a patch has: tap (i, j), counted in lines of tapsW, channel c.
   elements: u32, columns: u32,
   rows: u32, sliceRows: u32,
   channels: u32, height: u32, width: u32, gridHeight: u32, gridWidth: u32,
-  step: i32, offset: i32, tapStep: i32, kernelWidth: u32,
+  step: i32, offsetH: i32, offsetW: i32, tapStep: i32, tapsW: u32,
   columnTiles: u32, tiles: u32,
 }

@@ -26,20 +26,23 @@ fn main(
   // Where this lane's elements are, relative to the patch of output pixel (0, 0).
   let element = min(firstElement + 4 * lane, params.elements - 4);
   let tap = element / params.channels;
-  let tapH = i32(tap / params.kernelWidth) * params.tapStep + params.offset;
-  let tapW = i32(tap % params.kernelWidth) * params.tapStep + params.offset;
+  let tapH = i32(tap / params.tapsW) * params.tapStep + params.offsetH;
+  let tapW = i32(tap % params.tapsW) * params.tapStep + params.offsetW;
   let channelQuad = element % params.channels / 4;
 
   var sums: array<array<Row, 8>, 4>;
   let last = min(params.rows, (group.z + 1) * params.sliceRows);
   var row = group.z * params.sliceRows;
+  // The output pixel of `row`, counted on from line to line: a division takes a CPU longer than a step of the sum.
+  let line = row / params.gridWidth;
+  var outW = row % params.gridWidth;
+  var outH = line % params.gridHeight;
+  var image = line / params.gridHeight;
   while (row < last) {
-    let line = row / params.gridWidth;
-    let column = row % params.gridWidth;
-    let h = u32(i32(line % params.gridHeight) * params.step + tapH);
-    let pixels = (line / params.gridHeight * params.height + h) * params.width;
-    var w = i32(column) * params.step + tapW;
-    let runEnd = min(last, row + params.gridWidth - column);
+    let h = u32(i32(outH) * params.step + tapH);
+    let pixels = (image * params.height + h) * params.width;
+    var w = i32(outW) * params.step + tapW;
+    let runEnd = min(last, row + params.gridWidth - outW);
     for (; row < runEnd; row += 2) {
       let a0 = pixelQuad(pixels, h, w, channelQuads, channelQuad);
       let second = row + 1 < runEnd;
@@ -55,6 +58,10 @@ fn main(
       addRows(&sums[3], vec2f(a0.w, a1.w), b0, b1);
     }
     row = runEnd;
+    outW = 0;
+    let imageDone = outH + 1 == params.gridHeight;
+    outH = select(outH + 1, 0, imageDone);
+    image += u32(imageDone);
   }
 
   // A copy to index in a loop, which the sums, held in registers, cannot be; a loop, since code for each element by itself

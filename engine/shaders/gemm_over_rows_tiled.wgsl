@@ -21,8 +21,8 @@ struct Element { h: i32, w: i32, channel: u32, valid: bool }
 
 fn elementOf(element: u32) -> Element {
   let tap = element / params.channels;
-  let h = i32(tap / params.kernelWidth) * params.tapStep + params.offset;
-  let w = i32(tap % params.kernelWidth) * params.tapStep + params.offset;
+  let h = i32(tap / params.tapsW) * params.tapStep + params.offsetH;
+  let w = i32(tap % params.tapsW) * params.tapStep + params.offsetW;
   return Element(h, w, element % params.channels, element < params.elements);
 }
 
@@ -64,7 +64,9 @@ fn main(
       dyTile[thread / 16 * TILE + thread % 16 + 16 * i] = select(0, dy[at], inside);
     }
     workgroupBarrier();
-    for (var d = 0u; d < DEPTH; d++) {
+    // A count that is not constant: unrolled by DEPTH, the loop takes a software adapter ten times as long to compile.
+    let steps = min(DEPTH, last - start);
+    for (var d = 0u; d < steps; d++) {
       let a = d * TILE + thread / 16;
       let b = d * TILE + thread % 16;
       let g = vec4f(dyTile[b], dyTile[b + 16], dyTile[b + 32], dyTile[b + 48]);

@@ -1,7 +1,7 @@
 // out = patches(x) · weight + bias; see gemm_patches.wgsl for the patches, gemm_subgroup_rows.wgsl for the idea.
 //
-// Needs an even depth and columns in fours; takes all taps of a weight [taps, depth, columns] in order. A workgroup of 8
-// lanes makes 32 rows × 64 columns; a lane makes, in all the rows, the quads of columns `lane` and `lane + 8`.
+// Needs an even depth and columns in fours. A workgroup of 8 lanes makes 32 rows × 64 columns; a lane makes, in all the
+// rows, the quads of columns `lane` and `lane + 8`.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec2f>;
@@ -35,7 +35,7 @@ fn main(
         inside[r] = pixel != OUTSIDE;
         pair[r] = select(0, pixel * params.pixelStride / 2, inside[r]);
       }
-      var w = (i * params.tapsW + j) * params.depth * quads + quad;
+      var w = weightTap(i, j) * params.depth * quads + quad;
       for (var k = 0u; k < params.depth / 2; k++) {
         var a: array<vec2f, 4>;
         for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], inside[r]); }

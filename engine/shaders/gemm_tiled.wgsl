@@ -4,7 +4,7 @@
 // threadRow + 16 i, columns threadColumn + 16 j. The depth, all taps and channels in one, goes by in steps of DEPTH,
 // for which the workgroup stages both operands in its memory.
 //
-//   TRANSPOSED: 0 for a weight [taps, depth, columns] of which all taps take part in order, 1 for [taps, columns, depth]
+//   TRANSPOSED: 0 for a weight [taps, depth, columns], 1 for [taps, columns, depth]
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -20,6 +20,15 @@ const PITCH: u32 = 65;
 
 var<workgroup> xTile: array<f32, DEPTH * PITCH>;
 var<workgroup> weightTile: array<f32, DEPTH * PITCH>;
+
+// Where in a weight [taps, depth, columns], taken as a matrix of `columns`, step k of the sum is.
+fn weightRow(k: u32) -> u32 {
+  if (params.tapsW == params.kernelWidth && params.weightTapStep == 1) {
+    return params.firstTapH * params.kernelWidth * params.depth + k;
+  }
+  let tap = k / params.depth;
+  return weightTap(tap / params.tapsW, tap % params.tapsW) * params.depth + k % params.depth;
+}
 
 @compute @workgroup_size(256)
 fn main(
@@ -65,12 +74,14 @@ fn main(
       for (var i = 0u; i < 4; i++) {
         let row = thread / TILE + 4 * i;
         let inside = column < params.columns && start + row < depth;
-        let at = select(0, (start + row) * params.columns + column, inside);
+        let at = select(0, weightRow(start + row) * params.columns + column, inside);
         weightTile[row * PITCH + thread % TILE] = select(0, weight[at], inside);
       }
     }
     workgroupBarrier();
-    for (var d = 0u; d < DEPTH; d++) {
+    // A count that is not constant: unrolled by DEPTH, the loop takes a software adapter ten times as long to compile.
+    let steps = min(DEPTH, depth - start);
+    for (var d = 0u; d < steps; d++) {
       let a = d * PITCH + thread / 16;
       let b = d * PITCH + thread % 16;
       let w = vec4f(weightTile[b], weightTile[b + 16], weightTile[b + 32], weightTile[b + 48]);

@@ -29,6 +29,10 @@ const cases: Case[] = [
   [[1, 17, 13, 2], [3, 2, 2, 4], { stride: 3, padding: 1, dilation: 2 }],
   [[1, 16, 15, 4], [2, 3, 4, 4], { stride: 4, padding: 1 }],
   [[2, 2, 2, 8], [3, 3, 8, 8], { padding: 1 }],
+  // Most taps, all of them, or one end of the taps lie in the padding for every output.
+  [[3, 1, 1, 16], [3, 3, 16, 8], { padding: 1 }],
+  [[1, 1, 2, 4], [1, 1, 4, 4], { stride: 3, padding: 1 }],
+  [[2, 2, 3, 8], [3, 2, 8, 12], { stride: 2, padding: 2, dilation: 2 }],
   [
     [1, 5, 6, 4],
     [5, 6, 4, 3],
