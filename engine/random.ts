@@ -93,12 +93,12 @@ export const keyWords = ({ seed, layer, step }: Key): Words => [
 ]
 
 /**
- * A probability as a fraction of 2^32, the resolution of every mask: the nearest, but never 0 or 1, which callers treat
- * apart. @throws RangeError when p is outside [0, 1].
+ * A probability in units of 1 / resolution: the nearest number of them, but never none or all, which callers treat apart.
+ * @throws RangeError when p is outside [0, 1].
  */
-export function probabilityBits(op: string, p: number): number {
+export function probabilityBits(op: string, p: number, resolution: number): number {
   if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: p is a probability in [0, 1], given ${p}`)
-  return Math.min(Math.max(Math.round(p * 2 ** 32), 1), 2 ** 32 - 1)
+  return Math.min(Math.max(Math.round(p * resolution), 1), resolution - 1)
 }
 
 /** An endless sequence of random numbers. */

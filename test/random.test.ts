@@ -30,12 +30,13 @@ generator('a key is made of seed, layer and step, and refuses what it cannot hol
   assert.throws(() => keyWords({ seed: 0, layer: 0, step: 0.5 }), /step is a whole number .* given 0.5/)
 })
 
-generator('a probability is a fraction of 2^32, never rounded to 0 or 1', () => {
-  assert.is(probabilityBits('op', 0.5), 2 ** 31)
-  assert.is(probabilityBits('op', 1 / 65536), 2 ** 16)
-  assert.is(probabilityBits('op', 1e-12), 1)
-  assert.is(probabilityBits('op', 1 - 1e-12), 2 ** 32 - 1)
-  for (const p of [-0.1, 1.1, Number.NaN]) assert.throws(() => probabilityBits('op', p), /op: p is a probability/)
+generator('a probability is a number of units, never none or all', () => {
+  assert.is(probabilityBits('op', 0.5, 2 ** 32), 2 ** 31)
+  assert.is(probabilityBits('op', 0.3, 2 ** 16), 19661)
+  assert.is(probabilityBits('op', 1e-12, 2 ** 16), 1)
+  assert.is(probabilityBits('op', 1 - 1e-12, 2 ** 16), 2 ** 16 - 1)
+  for (const p of [-0.1, 1.1, Number.NaN])
+    assert.throws(() => probabilityBits('op', p, 2 ** 16), /op: p is a probability/)
 })
 
 generator.run()

@@ -22,10 +22,10 @@ export interface DropoutOptions {
  * Each element is 0 with probability p and x / (1 − p) otherwise, as torch.nn.functional.dropout in training.
  * p = 0 gives x itself, p = 1 zeros; between them p is rounded to a multiple of 2^-32.
  * @param x [N, ...], a row a sample
- * @throws RangeError when p is outside [0, 1] or the key holds an odd number.
+ * @throws RangeError when p is outside [0, 1] or a number of the key is.
  */
 export function dropout(x: Tensor, p: number, { key, sampleOffset = 0 }: DropoutOptions): Tensor {
-  const threshold = probabilityBits('dropout', p)
+  const threshold = probabilityBits('dropout', p, 2 ** 32)
   if (p === 0) return x
   const [key0, key1, key2, key3] = keyWords(key)
   const [rows] = x.shape

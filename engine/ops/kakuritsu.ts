@@ -5,12 +5,14 @@
 import { noGrad, record } from '../autograd.ts'
 import type { Device } from '../device.ts'
 import { ShapeError, show } from '../errors.ts'
-import { Kernel } from '../kernel.ts'
+import { type Constants, Kernel } from '../kernel.ts'
 import { type Key, keyWords, probabilityBits } from '../random.ts'
 import weightSource from '../shaders/kakuritsu_backward_weight.wgsl'
 import xSource from '../shaders/kakuritsu_backward_x.wgsl'
 import forwardSource from '../shaders/kakuritsu_forward.wgsl'
 import maskSource from '../shaders/kakuritsu_mask.wgsl'
+import scalarsSource from '../shaders/kakuritsu_read_scalars.wgsl'
+import vectorsSource from '../shaders/kakuritsu_read_vectors.wgsl'
 import shareSource from '../shaders/kakuritsu_share.wgsl'
 import shareSubgroupSource from '../shaders/kakuritsu_share_subgroup.wgsl'
 import randomSource from '../shaders/random.wgsl'
@@ -31,18 +33,21 @@ export interface KakuritsuOptions {
   sampleOffset?: number
 }
 
+/** p counts in units of 1 / RESOLUTION. */
+const RESOLUTION = 2 ** 16
+
 /**
  * y[b,n] = Σ_i M[b,n,i] · W[i,n] · x[b,i], M ~ Bernoulli(p); no rescaling by 1/p, no bias.
- * p = 0 gives zeros; p = 1 is `linear`, bit for bit; between them p is rounded to a multiple of 2^-32.
+ * p = 0 gives zeros; p = 1 is `linear`, bit for bit; between them p is rounded to a multiple of 2^-16, but not to 0 or 1.
  * @param x [N, in]
  * @param weight [in, out]
  * @returns [N, out]
- * @throws ShapeError when the shapes do not fit; RangeError when p is outside [0, 1] or the key holds an odd number.
+ * @throws ShapeError when the shapes do not fit; RangeError when p is outside [0, 1] or a number of the key is.
  */
 export function kakuritsuLinear(x: Tensor, weight: Tensor, p: number, options: KakuritsuOptions): Tensor {
   const { key, maskGradient, sampleOffset = 0 } = options
   checkShapes(x, weight)
-  const threshold = probabilityBits('kakuritsuLinear', p)
+  const threshold = probabilityBits('kakuritsuLinear', p, RESOLUTION)
   if (p === 1) return linear(x, weight)
   const [batch, inputs] = x.shape
   const cells = weight.shape[1]
@@ -53,16 +58,16 @@ export function kakuritsuLinear(x: Tensor, weight: Tensor, p: number, options: K
   const masked = (kernel: MaskedKernel, bindings: Tensor[], shape: number[]): Tensor => {
     if (p === 0) return Tensor.zeros(x.device, shape)
     const out = empty(x.device, shape)
-    run(x.device, kernel, params, [...bindings, out])
+    kernel.run(x.device, params, [...bindings, out])
     return out
   }
 
-  const y = masked(forwardKernel, [x, weight], [batch, cells])
+  const y = masked(forward, [x, weight], [batch, cells])
   return record('kakuritsuLinear', y, [x, weight], [x, weight], (dy) =>
     maskGradient === 'exact'
       ? [
-          x.requiresGrad ? masked(xKernel, [weight, dy], [batch, inputs]) : null,
-          weight.requiresGrad ? masked(weightKernel, [x, dy], [inputs, cells]) : null,
+          x.requiresGrad ? masked(backwardX, [weight, dy], [batch, inputs]) : null,
+          weight.requiresGrad ? masked(backwardWeight, [x, dy], [inputs, cells]) : null,
         ]
       : noGrad(() => [
           x.requiresGrad ? matmul(dy, weight, { transposeB: true }) : null,
@@ -71,59 +76,95 @@ export function kakuritsuLinear(x: Tensor, weight: Tensor, p: number, options: K
   )
 }
 
-/** A kernel as it runs where threads pass values on within a subgroup, and where each reads them itself. */
-interface MaskedKernel {
-  passing: Kernel
-  reading: Kernel
-  /** How many groups neighbouring threads spread over, and how many a thread's tile covers GROUPS of. */
-  groups(params: Params): { across: number; along: number }
+/**
+ * How a kernel's threads get the values that they share and the vectors that they read; the shaders say why.
+ * 'scalar' takes any size, the others rows of whole vectors of four.
+ */
+const FORMS = {
+  subgroup: { threads: 8, sources: [shareSubgroupSource, vectorsSource] },
+  vector: { threads: 64, sources: [shareSource, vectorsSource] },
+  scalar: { threads: 64, sources: [shareSource, scalarsSource] },
+}
+type Form = keyof typeof FORMS
+
+/** The form to use whatever the adapter, for tests and measurements. */
+export const kakuritsuForm: { name: Form | null } = { name: null }
+
+interface Params extends Readonly<Record<string, number>> {
+  readonly batch: number
+  readonly inputs: number
+  readonly cells: number
+  readonly first_sample: number
+  readonly p: number
 }
 
-interface Params {
-  batch: number
-  inputs: number
-  cells: number
-  first_sample: number
+/** What a dispatch covers: neighbouring threads take neighbours `across`, workgroups and tiles go `along`. */
+interface Tiles {
+  across: number
+  along: number
+  constants?: Constants
 }
 
-/** The groups of kakuritsu_mask.wgsl. */
-const cellGroups = ({ cells }: Params) => Math.ceil(cells / 32) * 8
-const inputGroups = ({ inputs }: Params) => Math.ceil(inputs / 64) * 8
-const sampleGroups = ({ batch, first_sample }: Params) => Math.ceil(((first_sample % 4) + batch) / 4)
+/** A kernel that draws the mask, in the forms that it is used in. */
+class MaskedKernel {
+  readonly #name: string
+  readonly #source: string
+  readonly #tiles: (params: Params, form: Form) => Tiles
+  readonly #forms = new Map<Form, Kernel>()
 
-const forwardKernel = maskedKernel('kakuritsu forward', forwardSource, (params) => ({
-  across: cellGroups(params),
-  along: sampleGroups(params),
-}))
-const xKernel = maskedKernel('kakuritsu backward x', xSource, (params) => ({
-  across: inputGroups(params),
-  along: sampleGroups(params),
-}))
-const weightKernel = maskedKernel('kakuritsu backward weight', weightSource, (params) => ({
-  across: cellGroups(params),
-  along: inputGroups(params),
-}))
+  constructor(name: string, source: string, tiles: (params: Params, form: Form) => Tiles) {
+    this.#name = name
+    this.#source = source
+    this.#tiles = tiles
+  }
 
-function maskedKernel(name: string, source: string, groups: MaskedKernel['groups']): MaskedKernel {
-  const rest = [randomSource, maskSource, source]
-  return {
-    passing: new Kernel(name, [shareSubgroupSource, ...rest]),
-    reading: new Kernel(name, [shareSource, ...rest], { THREADS: 64, GROUPS: 1 }),
-    groups,
+  run(device: Device, params: Params, bindings: readonly Tensor[]): void {
+    const form = chooseForm(device, params)
+    const { threads } = FORMS[form]
+    const { across, along, constants } = this.#tiles(params, form)
+    // With p = 1/2 the first binary digit settles all.
+    const digits = params.p === RESOLUTION / 2 ? 1 : 16
+    this.#kernel(form)
+      .with({ THREADS: threads, DIGITS: digits, ...constants })
+      .run(device, params, bindings, [Math.ceil(across / threads), along])
+  }
+
+  #kernel(form: Form): Kernel {
+    let kernel = this.#forms.get(form)
+    if (!kernel) {
+      const sources = [...FORMS[form].sources, randomSource, maskSource, this.#source]
+      this.#forms.set(form, (kernel = new Kernel(`${this.#name} ${form}`, sources)))
+    }
+    return kernel
   }
 }
 
-/** Tiles of a thread on a software adapter: memory is dear there and registers are not, so the largest that is filled. */
-const TILES = [1, 4, 16]
-
-function run(device: Device, kernel: MaskedKernel, params: Params, bindings: readonly Tensor[]): void {
-  const { across, along } = kernel.groups(params)
-  const passes = device.software && device.subgroups !== null && device.subgroups.min >= 8
-  const threads = passes ? 8 : 64
-  const tile = passes ? (TILES.find((size) => size >= along) ?? TILES.at(-1)!) : 1
-  const variant = passes ? kernel.passing.with({ GROUPS: tile }) : kernel.reading
-  variant.run(device, { ...params }, bindings, [Math.ceil(across / threads), Math.ceil(along / tile)])
+function chooseForm({ software, subgroups }: Device, { inputs, cells }: Params): Form {
+  if (kakuritsuForm.name) return kakuritsuForm.name
+  if (inputs % 4 !== 0 || cells % 4 !== 0) return 'scalar'
+  return software && subgroups && subgroups.min >= FORMS.subgroup.threads ? 'subgroup' : 'vector'
 }
+
+/** Groups of 16 samples, counted from the step's first, that a batch touches. */
+const sampleGroups = ({ batch, first_sample }: Params) => Math.ceil(((first_sample % 16) + batch) / 16)
+
+const forward = new MaskedKernel('kakuritsu_forward', forwardSource, (params, form) => {
+  const groups = sampleGroups(params)
+  // Two groups share what is read of the weights, which is dear on a software adapter; a GPU would rather have threads.
+  const together = form === 'subgroup' && groups > 1 ? 2 : 1
+  const along = Math.ceil(groups / together)
+  return { across: Math.ceil(params.cells / 4), along, constants: { SAMPLE_GROUPS: together } }
+})
+
+const backwardX = new MaskedKernel('kakuritsu_backward_x', xSource, (params) => ({
+  across: Math.ceil(params.inputs / 4),
+  along: sampleGroups(params),
+}))
+
+const backwardWeight = new MaskedKernel('kakuritsu_backward_weight', weightSource, ({ inputs, cells }) => ({
+  across: Math.ceil(cells / 4),
+  along: Math.ceil(inputs / 16),
+}))
 
 function checkShapes(x: Tensor, weight: Tensor): void {
   if (x.shape.length !== 2 || weight.shape.length !== 2)

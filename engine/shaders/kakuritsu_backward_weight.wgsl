@@ -1,7 +1,9 @@
 // dw[i,n] = Σ_b M[b,n,i] · dy[b,n] · x[b,i], with the mask M of the forward pass drawn again.
+// Joined with random.wgsl, kakuritsu_mask.wgsl, one of kakuritsu_read_*.wgsl and one of kakuritsu_share*.wgsl.
 //
 //   x [batch, inputs], dy [batch, cells], dw [inputs, cells]
-// Neighbouring threads take neighbouring cells. A thread makes the 4 cells of its group for GROUPS groups of 8 inputs.
+// Neighbouring threads take neighbouring quads of cells. A thread makes its four cells for 16 inputs: it draws their
+// masks for a group of 16 samples, and then takes four samples at a time.
 
 struct Params {
   batch: u32, inputs: u32, cells: u32,
@@ -10,59 +12,76 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+@group(0) @binding(1) var<storage, read> x: Quads;
+@group(0) @binding(2) var<storage, read> dy: Quads;
+@group(0) @binding(3) var<storage, read_write> dw: Quads;
 
 const THREADS: u32 = 8;
-const GROUPS: u32 = 4;
 
-// The row's input at the k-th place of the group that begins with `first`; any number where there is none.
-fn shared_value(row: u32, first: u32, k: u32) -> f32 {
-  return x[min(row, params.batch - 1u) * params.inputs + min(first + 8u * k, params.inputs - 1u)];
+// Place 4q + s: four inputs, the q-th quad of the workgroup's 16, of sample s of four rows from `row` on.
+alias Shared = vec4f;
+var<private> first_quad: u32;
+fn read_shared(place: u32, row: u32) -> Shared {
+  let quad = min(first_quad + place / 4u, (params.inputs - 1u) / 4u);
+  return read_quad(&x, min(row + place % 4u, params.batch - 1u), params.inputs, quad);
+}
+
+// Adds four samples to the sums of four inputs, the pairs of which have their masks in `low` and `high`.
+fn add_samples(sums: ptr<function, array<vec4f, 4>>, held: Held, q: u32, gradients: array<vec4f, 4>, low: vec4u, high: vec4u) {
+  for (var s = 0u; s < 4u; s++) {
+    let values = pass_on(held, 4u * q + s);
+    for (var k = 0u; k < 4u; k++) {
+      let sum = (*sums)[k];
+      let mask = select(low, high, k >= 2u);
+      let takes_part = (mask & vec4u(1u << (2u * s + k % 2u))) != vec4u();
+      (*sums)[k] = select(sum, sum + values[k] * gradients[s], takes_part);
+    }
+  }
+}
+
+fn write_sums(sums: ptr<function, array<vec4f, 4>>, inputs_quad: u32, quad: u32) {
+  for (var k = 0u; k < 4u; k++) {
+    let input = 4u * inputs_quad + k;
+    if (input < params.inputs) { write_quad(&dw, input, params.cells, quad, (*sums)[k]); }
+  }
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let cells = params.cells;
-  let cell_group = wg.x * THREADS + thread;
-  let cell = first_cell(cell_group) + vec4u(0u, 8u, 16u, 24u);
-  let column = min(cell, vec4u(cells - 1u));
-  let input_group = wg.y * GROUPS;
+  let quad = wg.x * THREADS + thread;
+  let column = min(quad, (params.cells - 1u) / 4u);
+  first_quad = wg.y * 4u;
+  let pair = 2u * first_quad;
 
-  var sums: array<array<vec4f, 8>, GROUPS>;
-  let first_group = params.first_sample / 4u;
-  let last_group = (params.first_sample + params.batch - 1u) / 4u;
-  for (var group = first_group; group <= last_group; group++) {
-    // Wraps below zero where a part of the step starts inside a group of 4; such rows take no part.
-    let row = group * 4u - params.first_sample;
-    let rows = vec4u(row) + vec4u(0u, 1u, 2u, 3u);
-    let exist = select(vec4u(0u), vec4u(0xffffffffu), rows < vec4u(params.batch));
-    var gradients: array<vec4f, 4>;
-    for (var s = 0u; s < 4u; s++) {
-      let at = min(rows[s], params.batch - 1u) * cells + column;
-      gradients[s] = vec4f(dy[at.x], dy[at.y], dy[at.z], dy[at.w]);
-    }
-    for (var g = 0u; g < GROUPS; g++) {
-      let mask = synapse_mask(input_group + g, cell_group, group) & exist;
-      for (var s = 0u; s < 4u; s++) {
-        let values = shared_values(rows[s], first_input(input_group + g), thread);
-        for (var k = 0u; k < 8u; k++) {
-          let bits = vec4u(mask[s] >> k) & vec4u(1u, 1u << 8u, 1u << 16u, 1u << 24u);
-          let sum = sums[g][k];
-          sums[g][k] = select(sum, fma(vec4f(values[k]), gradients[s], sum), bits != vec4u(0u));
-        }
-      }
+  var sums0: array<vec4f, 4>;
+  var sums1: array<vec4f, 4>;
+  var sums2: array<vec4f, 4>;
+  var sums3: array<vec4f, 4>;
+  let last = params.first_sample + params.batch;
+  for (var group = params.first_sample / 16u; 16u * group < last; group++) {
+    let begin = max(16u * group, params.first_sample) - 16u * group;
+    let end = min(last - 16u * group, 16u);
+    let exist = vec4u(first_samples(end) & ~first_samples(begin));
+    var masks: array<vec4u, 8>;
+    for (var i = 0u; i < 8u; i++) { masks[i] = synapse_mask(pair + i, quad, group) & exist; }
+
+    for (var sample = 0u; sample < end; sample += 4u) {
+      // Wraps below zero where an earlier part of the step has these samples; their bits are 0.
+      let row = 16u * group + sample - params.first_sample;
+      let held0 = hold(0u, row, thread);
+      let held1 = hold(8u, row, thread);
+      var gradients: array<vec4f, 4>;
+      for (var s = 0u; s < 4u; s++) { gradients[s] = read_quad(&dy, min(row + s, params.batch - 1u), params.cells, column); }
+      add_samples(&sums0, held0, 0u, gradients, masks[0], masks[1]);
+      add_samples(&sums1, held0, 1u, gradients, masks[2], masks[3]);
+      add_samples(&sums2, held1, 0u, gradients, masks[4], masks[5]);
+      add_samples(&sums3, held1, 1u, gradients, masks[6], masks[7]);
+      for (var i = 0u; i < 8u; i++) { masks[i] >>= vec4u(8u); }
     }
   }
 
-  for (var g = 0u; g < GROUPS; g++) {
-    for (var k = 0u; k < 8u; k++) {
-      let input = first_input(input_group + g) + 8u * k;
-      if (input >= params.inputs) { continue; }
-      for (var j = 0u; j < 4u; j++) {
-        if (cell[j] < cells) { dw[input * cells + cell[j]] = sums[g][k][j]; }
-      }
-    }
-  }
+  write_sums(&sums0, first_quad, quad);
+  write_sums(&sums1, first_quad + 1u, quad);
+  write_sums(&sums2, first_quad + 2u, quad);
+  write_sums(&sums3, first_quad + 3u, quad);
 }

@@ -1,7 +1,8 @@
 // dx[b,i] = Σ_n M[b,n,i] · w[i,n] · dy[b,n], with the mask M of the forward pass drawn again.
+// Joined with random.wgsl, kakuritsu_mask.wgsl, one of kakuritsu_read_*.wgsl and one of kakuritsu_share*.wgsl.
 //
 //   w [inputs, cells], dy [batch, cells], dx [batch, inputs]
-// Neighbouring threads take neighbouring inputs. A thread makes the 8 inputs of its group for GROUPS groups of 4 samples.
+// Neighbouring threads take neighbouring quads of inputs. A thread makes its four inputs for a group of 16 samples.
 
 struct Params {
   batch: u32, inputs: u32, cells: u32,
@@ -10,68 +11,69 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> w: Quads;
+@group(0) @binding(2) var<storage, read> dy: Quads;
+@group(0) @binding(3) var<storage, read_write> dx: Quads;
 
 const THREADS: u32 = 8;
-const GROUPS: u32 = 4;
 
-// Two rows' gradients at the 4 places of the group that begins with `first`; any number where there is none.
-fn shared_value(row: u32, first: u32, k: u32) -> f32 {
-  return dy[min(row + k / 4u, params.batch - 1u) * params.cells + min(first + 8u * (k % 4u), params.cells - 1u)];
+// A row's gradients at four cells. Rows beyond the batch read the last one, and are not written.
+alias Shared = vec4f;
+fn read_shared(row: u32, quad: u32) -> Shared { return read_quad(&dy, min(row, params.batch - 1u), params.cells, quad); }
+
+// Four inputs' weights of one cell, and the mask's words that have their bits of that cell.
+struct Column { weights: vec4f, mask: vec4u }
+
+// Adds four cells to the sums of eight samples, of which the first is sample `s` of the masks' group.
+fn add_cells(sums: ptr<function, array<vec4f, 8>>, held: Held, columns: array<Column, 4>, s: u32) {
+  for (var i = 0u; i < 8u; i++) {
+    let gradients = pass_on(held, i);
+    let bits = vec4u(1u, 2u, 1u, 2u) << vec4u(2u * (s + i));
+    for (var j = 0u; j < 4u; j++) {
+      let sum = (*sums)[i];
+      let takes_part = (columns[j].mask & bits) != vec4u();
+      (*sums)[i] = select(sum, sum + gradients[j] * columns[j].weights, takes_part);
+    }
+  }
 }
 
-// One sample's gradient through one cell, added to the sums of 8 inputs. Bit k of the mask is the k-th input's.
-fn add_cell(sums: array<vec4f, 2>, mask: u32, gradient: f32, weights: array<vec4f, 2>) -> array<vec4f, 2> {
-  let low = vec4u(mask) & vec4u(1u, 2u, 4u, 8u);
-  let high = vec4u(mask) & vec4u(16u, 32u, 64u, 128u);
-  return array(
-    select(sums[0], fma(vec4f(gradient), weights[0], sums[0]), low != vec4u(0u)),
-    select(sums[1], fma(vec4f(gradient), weights[1], sums[1]), high != vec4u(0u)),
-  );
+fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
+  for (var i = 0u; i < 8u; i++) {
+    if (row + i < params.batch) { write_quad(&dx, row + i, params.inputs, quad, (*sums)[i]); }
+  }
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let inputs = params.inputs;
-  let cells = params.cells;
-  let input_group = wg.x * THREADS + thread;
-  let input = first_input(input_group);
-  let sample_group = params.first_sample / 4u + wg.y * GROUPS;
-  // Wraps below zero where a part of the step starts inside a group of 4; such rows are not written.
-  let row = sample_group * 4u - params.first_sample;
-  let line_low = min(vec4u(input) + vec4u(0u, 8u, 16u, 24u), vec4u(inputs - 1u)) * cells;
-  let line_high = min(vec4u(input) + vec4u(32u, 40u, 48u, 56u), vec4u(inputs - 1u)) * cells;
+  let inputs_quad = wg.x * THREADS + thread;
+  let line = min(4u * inputs_quad + vec4u(0u, 1u, 2u, 3u), vec4u(params.inputs - 1u));
+  let group = params.first_sample / 16u + wg.y;
+  // Wraps below zero where an earlier part of the step has the group's first samples; such rows are beyond the batch.
+  let row = 16u * group - params.first_sample;
 
-  var sums: array<array<vec4f, 2>, GROUPS * 4u>;
-  for (var group = 0u; group < cell_groups(cells); group++) {
-    let cell = first_cell(group);
-    let exist = vec4u(existing_cells(places(cell, cells)));
-    var weights: array<array<vec4f, 2>, 4>;
-    for (var j = 0u; j < 4u; j++) {
-      let column = min(cell + 8u * j, cells - 1u);
-      let low = line_low + column;
-      let high = line_high + column;
-      weights[j] = array(vec4f(w[low.x], w[low.y], w[low.z], w[low.w]), vec4f(w[high.x], w[high.y], w[high.z], w[high.w]));
-    }
-    for (var g = 0u; g < GROUPS; g++) {
-      let mask = synapse_mask(input_group, group, sample_group + g) & exist;
-      for (var s = 0u; s < 4u; s += 2u) {
-        let at = g * 4u + s;
-        let gradients = shared_values(row + at, cell, thread);
-        for (var j = 0u; j < 4u; j++) {
-          sums[at] = add_cell(sums[at], mask[s] >> (8u * j), gradients[j], weights[j]);
-          sums[at + 1u] = add_cell(sums[at + 1u], mask[s + 1u] >> (8u * j), gradients[4u + j], weights[j]);
-        }
-      }
-    }
+  var sums0: array<vec4f, 8>;
+  var sums1: array<vec4f, 8>;
+  for (var quad = 0u; 4u * quad < params.cells; quad++) {
+    let held0 = hold(row, quad, thread);
+    let held1 = hold(row + 8u, quad, thread);
+    let w0 = read_quad(&w, line.x, params.cells, quad);
+    let w1 = read_quad(&w, line.y, params.cells, quad);
+    let w2 = read_quad(&w, line.z, params.cells, quad);
+    let w3 = read_quad(&w, line.w, params.cells, quad);
+
+    let exist = select(vec4u(), vec4u(0xffffffffu), 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(params.cells));
+    let low = synapse_mask(2u * inputs_quad, quad, group) & exist;
+    let high = synapse_mask(2u * inputs_quad + 1u, quad, group) & exist;
+    let columns = array(
+      Column(vec4f(w0.x, w1.x, w2.x, w3.x), vec4u(low.xx, high.xx)),
+      Column(vec4f(w0.y, w1.y, w2.y, w3.y), vec4u(low.yy, high.yy)),
+      Column(vec4f(w0.z, w1.z, w2.z, w3.z), vec4u(low.zz, high.zz)),
+      Column(vec4f(w0.w, w1.w, w2.w, w3.w), vec4u(low.ww, high.ww)),
+    );
+    add_cells(&sums0, held0, columns, 0u);
+    add_cells(&sums1, held1, columns, 8u);
   }
 
-  for (var s = 0u; s < GROUPS * 4u; s++) {
-    if (row + s >= params.batch) { continue; }
-    for (var k = 0u; k < 8u; k++) {
-      if (input + 8u * k < inputs) { dx[(row + s) * inputs + input + 8u * k] = sums[s][k / 4u][k % 4u]; }
-    }
-  }
+  write_sums(&sums0, row, inputs_quad);
+  write_sums(&sums1, row + 8u, inputs_quad);
 }

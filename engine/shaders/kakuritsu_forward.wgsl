@@ -1,7 +1,9 @@
 // y[b,n] = Σ_i M[b,n,i] · w[i,n] · x[b,i], with the mask M of kakuritsu_mask.wgsl.
+// Joined with random.wgsl, kakuritsu_mask.wgsl, one of kakuritsu_read_*.wgsl and one of kakuritsu_share*.wgsl.
 //
 //   x [batch, inputs], w [inputs, cells], y [batch, cells]
-// Neighbouring threads take neighbouring cells. A thread makes the 4 cells of its group for GROUPS groups of 4 samples.
+// Neighbouring threads take neighbouring quads of cells. A thread makes its four cells for SAMPLE_GROUPS (1 or 2) groups
+// of 16 samples. All reads of a step come before its arithmetic, in which a CPU's compiler then keeps sums in registers.
 
 struct Params {
   batch: u32, inputs: u32, cells: u32,
@@ -10,56 +12,77 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: Pairs;
+@group(0) @binding(2) var<storage, read> w: Quads;
+@group(0) @binding(3) var<storage, read_write> y: Quads;
 
 const THREADS: u32 = 8;
-const GROUPS: u32 = 4;
+const SAMPLE_GROUPS: u32 = 2;
 
-// The row's input at the k-th place of the group that begins with `first`; any number where there is none.
-fn shared_value(row: u32, first: u32, k: u32) -> f32 {
-  return x[min(row, params.batch - 1u) * params.inputs + min(first + 8u * k, params.inputs - 1u)];
+// A pair of a row's inputs. Rows beyond the batch read the last one, and are not written.
+alias Shared = vec2f;
+fn read_shared(row: u32, pair: u32) -> Shared { return read_pair(&x, min(row, params.batch - 1u), params.inputs, pair); }
+
+// Adds a pair of inputs to the sums of eight samples, of which the first is sample `s` of the mask's group.
+fn add_pair(sums: ptr<function, array<vec4f, 8>>, held: Held, weights: array<vec4f, 2>, mask: vec4u, s: u32) {
+  for (var i = 0u; i < 8u; i++) {
+    let values = pass_on(held, i);
+    for (var k = 0u; k < 2u; k++) {
+      let sum = (*sums)[i];
+      let takes_part = (mask & vec4u(1u << (2u * (s + i) + k))) != vec4u();
+      (*sums)[i] = select(sum, sum + values[k] * weights[k], takes_part);
+    }
+  }
+}
+
+fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
+  for (var i = 0u; i < 8u; i++) {
+    if (row + i < params.batch) { write_quad(&y, row + i, params.cells, quad, (*sums)[i]); }
+  }
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let inputs = params.inputs;
-  let cells = params.cells;
-  let cell_group = wg.x * THREADS + thread;
-  let cell = first_cell(cell_group) + vec4u(0u, 8u, 16u, 24u);
-  let column = min(cell, vec4u(cells - 1u));
-  let sample_group = params.first_sample / 4u + wg.y * GROUPS;
-  // Wraps below zero where a part of the step starts inside a group of 4; such rows are not written.
-  let row = sample_group * 4u - params.first_sample;
+  let quad = wg.x * THREADS + thread;
+  let column = min(quad, (params.cells - 1u) / 4u);
+  let group = params.first_sample / 16u + wg.y * SAMPLE_GROUPS;
+  // Wraps below zero where an earlier part of the step has the group's first samples; such rows are beyond the batch.
+  let row = 16u * group - params.first_sample;
 
-  var sums: array<vec4f, GROUPS * 4u>;
-  for (var group = 0u; group < input_groups(inputs); group++) {
-    let input = first_input(group);
-    let exist = vec4u(existing_inputs(places(input, inputs)));
-    var weights: array<vec4f, 8>;
-    for (var k = 0u; k < 8u; k++) {
-      let at = min(input + 8u * k, inputs - 1u) * cells + column;
-      weights[k] = vec4f(w[at.x], w[at.y], w[at.z], w[at.w]);
+  var sums0: array<vec4f, 8>;
+  var sums1: array<vec4f, 8>;
+  var sums2: array<vec4f, 8>;
+  var sums3: array<vec4f, 8>;
+  for (var pair = 0u; 2u * pair < params.inputs; pair++) {
+    let held0 = hold(row, pair, thread);
+    let held1 = hold(row + 8u, pair, thread);
+    var held2: Held;
+    var held3: Held;
+    if (SAMPLE_GROUPS == 2u) {
+      held2 = hold(row + 16u, pair, thread);
+      held3 = hold(row + 24u, pair, thread);
     }
-    for (var g = 0u; g < GROUPS; g++) {
-      let mask = synapse_mask(group, cell_group, sample_group + g) & exist;
-      for (var s = 0u; s < 4u; s++) {
-        let values = shared_values(row + g * 4u + s, input, thread);
-        var sum = sums[g * 4u + s];
-        for (var k = 0u; k < 8u; k++) {
-          let bits = vec4u(mask[s] >> k) & vec4u(1u, 1u << 8u, 1u << 16u, 1u << 24u);
-          sum = select(sum, fma(vec4f(values[k]), weights[k], sum), bits != vec4u(0u));
-        }
-        sums[g * 4u + s] = sum;
-      }
+    let second = 2u * pair + 1u < params.inputs;
+    let weights = array(
+      read_quad(&w, 2u * pair, params.cells, column),
+      read_quad(&w, 2u * pair + u32(second), params.cells, column),
+    );
+    let exist = vec4u(select(0x55555555u, 0xffffffffu, second));
+
+    let mask = synapse_mask(pair, quad, group) & exist;
+    add_pair(&sums0, held0, weights, mask, 0u);
+    add_pair(&sums1, held1, weights, mask, 8u);
+    if (SAMPLE_GROUPS == 2u) {
+      let mask_above = synapse_mask(pair, quad, group + 1u) & exist;
+      add_pair(&sums2, held2, weights, mask_above, 0u);
+      add_pair(&sums3, held3, weights, mask_above, 8u);
     }
   }
 
-  for (var s = 0u; s < GROUPS * 4u; s++) {
-    if (row + s >= params.batch) { continue; }
-    for (var j = 0u; j < 4u; j++) {
-      if (cell[j] < cells) { y[(row + s) * cells + cell[j]] = sums[s][j]; }
-    }
+  write_sums(&sums0, row, quad);
+  write_sums(&sums1, row + 8u, quad);
+  if (SAMPLE_GROUPS == 2u) {
+    write_sums(&sums2, row + 16u, quad);
+    write_sums(&sums3, row + 24u, quad);
   }
 }

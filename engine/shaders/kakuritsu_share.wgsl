@@ -1,9 +1,13 @@
-// The eight values that all threads of a workgroup need, read by each of them: for adapters that serve neighbours'
-// reads of one word together. The kernel defines shared_value(row, first, k), the k-th of the values.
+// Values that all threads of a workgroup need, each read by every thread: for GPUs, which serve reads of one word by
+// many threads at once. The other form of kakuritsu_share_subgroup.wgsl.
 
-fn shared_values(row: u32, first: u32, thread: u32) -> array<f32, 8> {
-  return array(
-    shared_value(row, first, 0u), shared_value(row, first, 1u), shared_value(row, first, 2u), shared_value(row, first, 3u),
-    shared_value(row, first, 4u), shared_value(row, first, 5u), shared_value(row, first, 6u), shared_value(row, first, 7u),
+alias Held = array<Shared, 8>;
+
+fn hold(place: u32, at: u32, thread: u32) -> Held {
+  return Held(
+    read_shared(place, at), read_shared(place + 1u, at), read_shared(place + 2u, at), read_shared(place + 3u, at),
+    read_shared(place + 4u, at), read_shared(place + 5u, at), read_shared(place + 6u, at), read_shared(place + 7u, at),
   );
 }
+
+fn pass_on(held: Held, i: u32) -> Shared { return held[i]; }

@@ -46,11 +46,11 @@ async function drawn(key: Key, p: number, samples: number, cells: number, inputs
 
 const bitsTest = suite('kakuritsuLinear: the mask')
 
-// Sizes that leave the last groups of 4 samples, 32 cells and 64 inputs partly filled, or mostly empty.
+// Blocks of 16 samples, 4 cells and 2 inputs that are partly filled, and rows of whole vectors and not.
 for (const [samples, cells, inputs] of [
   [1, 1, 1],
   [7, 33, 65],
-  [18, 70, 130],
+  [35, 36, 68],
 ])
   for (const p of [0.5, 0.25, 0.3, 1 / 3, 2 ** -16, 1 - 2 ** -16])
     bitsTest(`has the reference's bits: [${samples}, ${cells}, ${inputs}], p = ${p.toPrecision(3)}`, async () => {
@@ -152,19 +152,20 @@ function patternZ({ bits, inputs }: Bits, p: number, step: number): number {
   return (square - (classes - 1)) / Math.sqrt(2 * (classes - 1))
 }
 
-/** Steps to neighbours in memory, in a block of the generator (cells and inputs 8 apart), and between blocks. */
+/** Steps to neighbours in a block of the generator's 16 samples, 4 cells and 2 inputs, and from block to block. */
 const SHIFTS = [
   [0, 0, 1],
-  [0, 0, 8],
-  [0, 0, 64],
+  [0, 0, 2],
+  [0, 0, 4],
   [0, 1, 0],
-  [0, 8, 0],
-  [0, 32, 0],
+  [0, 2, 0],
+  [0, 4, 0],
   [1, 0, 0],
-  [2, 0, 0],
-  [4, 0, 0],
-  [0, 8, 8],
-  [1, 8, 8],
+  [8, 0, 0],
+  [16, 0, 0],
+  [1, 1, 1],
+  [-1, 0, 1],
+  [5, 2, -1],
   // The original seeded its generator with cell + sample: these two shared their whole mask.
   [-1, 1, 0],
 ]

@@ -1,26 +1,50 @@
-import { type Key, keyWords, Purpose, threefry4x32 } from '../../engine/random.ts'
+import { type Key, keyWords, Purpose, threefry4x32, type Words } from '../../engine/random.ts'
 import { type Nd, nd, type Reference } from './nd.ts'
 
 /** One bit of the mask: whether a synapse takes part. */
 export type TakesPart = (sample: number, cell: number, input: number) => boolean
 
-/** The mask of a layer in a step, digit by digit as engine/shaders/kakuritsu_mask.wgsl describes it. p in [0, 1]. */
+/** The mask of a layer in a step, as engine/shaders/kakuritsu_mask.wgsl describes it. p in [0, 1]. */
 export function mask(key: Key, p: number): TakesPart {
   if (p === 0 || p === 1) return () => p === 1
   const words = keyWords(key)
-  const digits = Math.round(p * 2 ** 32)
+  const threshold = Math.round(p * 2 ** 16)
   return (sample, cell, input) => {
-    const inputGroup = Math.floor(input / 64) * 8 + (input % 8)
-    const cellGroup = Math.floor(cell / 32) * 8 + (cell % 8)
-    const sampleGroup = Math.floor(sample / 4)
-    const bit = 8 * (Math.floor(cell / 8) % 4) + (Math.floor(input / 8) % 8)
-    for (let i = 0; i < 32; i++) {
-      const drawn = threefry4x32([inputGroup, cellGroup, sampleGroup, Purpose.synapse * 2 ** 24 + i], words)
-      const digit = (digits >>> (31 - i)) & 1
-      if (((drawn[sample % 4] >>> bit) & 1) === digit) return digit === 1
+    const block = [Math.floor(input / 2), Math.floor(cell / 4), Math.floor(sample / 16)] as const
+    const first = threefry4x32([...block, Purpose.synapse * 2 ** 24], words)
+    const bit = 2 * (sample % 16) + (input % 2)
+    for (let i = 0; i < 16; i++) {
+      const drawn = i === 0 ? first : fork(first, i)
+      const digit = (threshold >>> (15 - i)) & 1
+      if (((drawn[cell % 4] >>> bit) & 1) === digit) return digit === 1
     }
     return false
   }
+}
+
+/** Left rotations of Threefry4x32's rounds 13 to 18. */
+const ROTATIONS = [
+  [17, 11],
+  [25, 10],
+  [18, 20],
+  [10, 26],
+  [11, 21],
+  [13, 27],
+]
+
+/** Rounds 13 to 18 from the words after round 12, each word moved by a multiple of its constant. */
+function fork(words: Words, times: number): Words {
+  const x = Uint32Array.from([0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a], (c, i) => words[i] + Math.imul(times, c))
+  const mix = (a: number, b: number, left: number) => {
+    x[a] += x[b]
+    x[b] = ((x[b] << left) | (x[b] >>> (32 - left))) ^ x[a]
+  }
+  ROTATIONS.forEach(([r0, r1], i) => {
+    const odd = (13 + i) % 2 === 1
+    mix(0, odd ? 3 : 1, r0)
+    mix(2, odd ? 1 : 3, r1)
+  })
+  return [x[0], x[1], x[2], x[3]]
 }
 
 export interface KakuritsuReference {

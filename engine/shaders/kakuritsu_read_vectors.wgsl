@@ -1,0 +1,17 @@
+// How the kernels of the Kakuritsu layer read and write matrices whose rows are whole vectors of four.
+// A piece of them, with kakuritsu_read_scalars.wgsl as its other form.
+
+alias Pairs = array<vec2f>;
+alias Quads = array<vec4f>;
+
+fn read_pair(matrix: ptr<storage, Pairs, read>, row: u32, columns: u32, pair: u32) -> vec2f {
+  return (*matrix)[row * (columns / 2u) + pair];
+}
+
+fn read_quad(matrix: ptr<storage, Quads, read>, row: u32, columns: u32, quad: u32) -> vec4f {
+  return (*matrix)[row * (columns / 4u) + quad];
+}
+
+fn write_quad(matrix: ptr<storage, Quads, read_write>, row: u32, columns: u32, quad: u32, values: vec4f) {
+  if (quad < columns / 4u) { (*matrix)[row * (columns / 4u) + quad] = values; }
+}
