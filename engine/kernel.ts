@@ -23,6 +23,9 @@ export interface Binding {
 }
 
 export class Kernel {
+  /** Every kernel and variant made so far, for whoever checks them all. */
+  static readonly all: Kernel[] = []
+
   readonly name: string
   readonly source: string
   readonly #params: [name: string, type: Scalar][]
@@ -37,6 +40,7 @@ export class Kernel {
     this.#access = [...this.source.matchAll(/@binding\((\d+)\)\s*var<storage(?:,\s*(read|read_write))?>/g)]
       .sort((a, b) => Number(a[1]) - Number(b[1]))
       .map(([, , access]) => (access === 'read_write' ? 'storage' : 'read-only-storage'))
+    Kernel.all.push(this)
   }
 
   /** The same kernel with other constants; made once for each set of them. */
@@ -77,6 +81,11 @@ export class Kernel {
       kernel: this.name,
       shapes: bindings.map(({ shape }) => `[${shape}]`).join(' '),
     })
+  }
+
+  /** Compiles the kernel for a device; `run` does it when it has not been done. Errors show as the device's do. */
+  prepare(device: Device): void {
+    this.#compile(device)
   }
 
   #compile(device: Device): Compiled {

@@ -1,0 +1,70 @@
+/**
+ * Every variant of every shader through the compiler of an adapter that has all features that kernels may use. Dawn's null
+ * backend computes nothing, but it checks shaders and pipelines as a GPU's would: so variants that no adapter here can
+ * run are at least valid. Run after the other tests, it also sees the variants that those made.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { create } from 'webgpu'
+import { backward, Device, kakuritsuLinear, scope, Tensor } from '../engine/index.ts'
+import { Kernel } from '../engine/kernel.ts'
+import { testDevice } from './device.ts'
+
+const test = suite('variants')
+const SHADERS = 'engine/shaders'
+
+// The first opening puts WebGPU's constants where the engine finds them.
+await testDevice()
+// Kept: once the garbage collector takes an instance, its devices are gone.
+const nullBackend = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis'])
+const adapter = await nullBackend.requestAdapter()
+const device = await Device.create(adapter!)
+
+// Variants that are made when they are first asked for.
+for (const software of [true, false]) {
+  Object.assign(device, { software })
+  for (const p of [0.5, 0.3])
+    scope(() => {
+      const [x, weight] = [Tensor.zeros(device, [33, 65]), Tensor.zeros(device, [65, 36])]
+      x.requiresGrad = weight.requiresGrad = true
+      const y = kakuritsuLinear(x, weight, p, { key: { seed: 0, layer: 0, step: 0 }, maskGradient: 'exact' })
+      backward(y, Tensor.zeros(device, y.shape))
+    })
+}
+
+test('the null backend has what the kernels may ask for', () => {
+  assert.ok(device.features.has('subgroups'))
+  assert.ok(device.features.has('shader-f16'))
+})
+
+test('every shader file is part of some kernel', () => {
+  const sources = Kernel.all.map(({ source }) => source)
+  for (const file of readdirSync(SHADERS)) {
+    const [, header] = readFileSync(`${SHADERS}/${file}`, 'utf8').match(/^(\/\/.+)$/m) ?? []
+    assert.ok(header, `${file} opens with a comment that says what it is`)
+    assert.ok(
+      sources.some((source) => source.includes(header)),
+      file,
+    )
+  }
+})
+
+for (const kernel of Kernel.all.filter(({ name }) => name !== 'broken' && name !== 'k'))
+  test(kernel.name, async () => {
+    device.gpu.pushErrorScope('validation')
+    kernel.prepare(device)
+    const error = await device.gpu.popErrorScope()
+    assert.is(error, null, error?.message)
+  })
+
+test('an invalid shader is noticed', async () => {
+  const [kernel] = Kernel.all
+  const broken = new Kernel('broken', kernel.source.replace('@compute', 'fn wrong() { return 1; }\n@compute'))
+  device.gpu.pushErrorScope('validation')
+  broken.prepare(device)
+  assert.ok(await device.gpu.popErrorScope())
+})
+
+test.after(() => device.destroy())
+test.run()
