@@ -2,14 +2,19 @@
 import { record } from '../autograd.ts'
 import { ShapeError, show } from '../errors.ts'
 import { Kernel, spread } from '../kernel.ts'
+import columnsToImageSource from '../shaders/conv2d_columns_to_image.wgsl'
 import resizeSource from '../shaders/resize_channels.wgsl'
 import { empty, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
 import { gemm, gemmOverRows, gemmVariant } from './gemm.ts'
-import type { Patches } from './patches.ts'
+import { matrixRows, type Patches } from './patches.ts'
 import { sumRows } from './slices.ts'
 
 const resizeKernel = new Kernel('resize_channels', resizeSource)
+const columnsToImageKernel = new Kernel('conv2d_columns_to_image', columnsToImageSource)
+
+/** Channels that would leave three quarters of a product's 64 columns empty: an image's own, not a network's. */
+const FEW_CHANNELS = 16
 
 export interface Conv2dOptions {
   /** [O] */
@@ -99,12 +104,38 @@ function weightGradient(layout: Conv2dLayout, x: Tensor, dy: Tensor): Tensor {
 
 /**
  * dx[n, h, w, c] = Σ dy[n, (h + padding − kh·dilation) / stride, …, o] · weight[kh, kw, c, o] over the taps for which
- * the division is exact. Pixels whose h and w leave the same remainders by the stride share those taps, so that each
- * such phase is a product of patches of dy with some taps of the weight, and no tap is multiplied in vain.
+ * the division is exact.
  */
 function dataGradient(layout: Conv2dLayout, dy: Tensor, weight: Tensor): Tensor {
-  const { images, height, width, channels, outHeight, outWidth, outputs, kernelHeight, kernelWidth, stride } = layout
+  const { images, height, width, channels, kernelHeight, kernelWidth } = layout
   const dx = empty(dy.device, [images, height, width, channels])
+  const columnBytes = (dy.size / layout.outputs) * kernelHeight * kernelWidth * channels * 4
+  const fits = columnBytes <= dy.device.limits.maxStorageBufferBindingSize
+  if (channels <= FEW_CHANNELS && kernelHeight * kernelWidth > 1 && fits) dataByColumns(layout, dy, weight, dx)
+  else dataByPhases(layout, dy, weight, dx)
+  return dx
+}
+
+/** By one product with all taps' channels as its columns, whose results are then summed where patches overlap (col2im). */
+function dataByColumns(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Tensor): void {
+  const { device } = dx
+  const { channels, outputs, kernelHeight, kernelWidth } = layout
+  const rows = dy.size / outputs
+  const columns = kernelHeight * kernelWidth * channels
+  scope(() => {
+    const out = empty(device, [rows, columns])
+    const patches = matrixRows(rows, outputs, false)
+    gemm({ x: dy, weight, out, rows, depth: outputs, columns, patches, transposed: true })
+    columnsToImageKernel.run(device, { ...layout, size: dx.size }, [out, dx], spread(device, dx.size, 64))
+  })
+}
+
+/**
+ * Pixels whose h and w leave the same remainders by the stride share those taps, so that each such phase is a product
+ * of patches of dy with some taps of the weight, and no tap is multiplied in vain.
+ */
+function dataByPhases(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Tensor): void {
+  const { images, height, width, channels, outHeight, outWidth, outputs, kernelHeight, kernelWidth, stride } = layout
   for (let h = 0; h < Math.min(stride, height); h++)
     for (let w = 0; w < Math.min(stride, width); w++) {
       const tapsH = phaseTaps(layout, h, kernelHeight)
@@ -146,7 +177,6 @@ function dataGradient(layout: Conv2dLayout, dy: Tensor, weight: Tensor): Tensor 
         },
       })
     }
-  return dx
 }
 
 /**
