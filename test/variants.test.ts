@@ -22,7 +22,7 @@ const device = await Device.create(adapter!)
 
 // Variants that are made when they are first asked for.
 for (const software of [true, false]) {
-  Object.assign(device, { software })
+  Object.assign(device, { software, subgroups: { min: 8, max: 8 } })
   for (const [p, inputs] of [
     [0.5, 64],
     [0.3, 64],
