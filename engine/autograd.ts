@@ -2,8 +2,8 @@
  * Reverse-mode differentiation. An op that wants a gradient hands its backward to `record`; `backward` walks what was
  * recorded once, last op first. A parameter's gradient accumulates in `grad`; an activation's is handed on and freed.
  */
+import { ElementKernel } from './elements.ts'
 import { ShapeError, show } from './errors.ts'
-import { Kernel, spread } from './kernel.ts'
 import addSource from './shaders/add.wgsl'
 import { empty, type Node, scope, Tensor, trackNode } from './tensor.ts'
 
@@ -104,14 +104,11 @@ function recordedBefore(output: Tensor): Tensor[] {
   return [...found].sort((a, b) => b.node!.id - a.node!.id)
 }
 
-const addKernel = new Kernel('add', addSource)
-
-/** Elements that a workgroup of add.wgsl covers: its LANES · STEPS · 4. */
-const GROUP = 2048
+const addKernel = new ElementKernel('add', addSource)
 
 /** a + b, unrecorded, for tensors of one shape. */
 export function sum(a: Tensor, b: Tensor): Tensor {
   const out = empty(a.device, a.shape)
-  addKernel.run(a.device, { size: out.size }, [a, b, out], spread(a.device, out.size, GROUP))
+  addKernel.run(a.device, out.size, {}, [a, b, out])
   return out
 }

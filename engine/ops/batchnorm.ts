@@ -28,19 +28,26 @@ const backwardTrainKernel = new ChannelKernel('batchnorm_backward_train', normal
 const backwardEvalKernel = new ChannelKernel('batchnorm_backward_eval', normalSource, backwardEvalSource)
 
 /**
- * How many rows a thread of a first pass sums: enough to be worth its start, few enough to give a small batch many
- * threads. A large batch is cut into so many slices at most: on a GPU 32 for each of the 32 threads by which the second
- * pass adds up a channel; on a CPU as many as one thread adds up, which keep its few cores as busy.
+ * How many rows a thread sums: enough to be worth its start, few enough to give a small batch many threads, and not to
+ * lose the variance's last digits (batchnorm_stats.wgsl).
  */
 const ROWS_TO_SUM = 32
+
+/**
+ * How many rows a thread normalises: on a GPU it has read four to six numbers of its channel for them; on a CPU the start
+ * of 8 threads, one vector, costs as much as some 16 of their rows.
+ */
+const ROWS_TO_APPLY = { gpu: 8, software: 64 }
+
+/**
+ * A large batch is cut into so many slices at most: on a GPU 32 for each of the 32 threads by which the second pass adds
+ * up a channel; on a CPU as many as one thread adds up, which keep its few cores as busy.
+ */
 const MOST_SLICES = { gpu: 1024, software: 32 }
 
 /** The second pass for many slices and for few: LANES and SPREAD of its shaders. */
 const MANY_SLICES = { LANES: 8, SPREAD: 32 }
 const FEW_SLICES = { LANES: 32, SPREAD: 1 }
-
-/** How many rows a thread normalises: it has read four to six numbers of its channel for them. */
-const ROWS_TO_APPLY = 8
 
 /** Threads of a workgroup of batchnorm_running.wgsl. */
 const RUNNING_LANES = 64
@@ -77,7 +84,7 @@ export function batchNorm2d(x: Tensor, options: BatchNorm2dOptions): Tensor {
   const layout = layoutOf(x, options)
   const normals = training ? batchNormals(x, layout, options) : runningNormals(device, layout, options)
   const y = empty(device, x.shape)
-  const { params, workgroups } = slice(layout, ROWS_TO_APPLY, device.limits.maxComputeWorkgroupsPerDimension)
+  const { params, workgroups } = sliceToApply(device, layout)
   const after = flags(relu, residual)
   applyKernel.for(layout.channels).run(device, { ...params, ...after }, [x, normals, residual ?? x, y], workgroups)
 
@@ -145,7 +152,7 @@ function batchNormals(x: Tensor, layout: Layout, options: BatchNorm2dOptions): T
   const { channels } = layout
   const { weight, bias, runningMean, runningVar, momentum = 0.1, eps = 1e-5 } = options
   return scope(() => {
-    const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, mostSlices(device))
+    const { slices, params, workgroups } = sliceToSum(device, layout)
     const [means, squares] = emptyPair(device, [slices, channels])
     statsKernel.for(channels).run(device, params, [x, means, squares], workgroups)
     const normals = emptyNormals(device, channels)
@@ -179,7 +186,7 @@ function parameterGrads(tensors: FirstPass, layout: Layout, after: ReturnType<ty
   const { x, dy, y, normals, d } = tensors
   const { device } = x
   const { channels } = layout
-  const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, mostSlices(device))
+  const { slices, params, workgroups } = sliceToSum(device, layout)
   const [sums, products] = emptyPair(device, [slices, channels])
   const bindings = [x, dy, y, normals, sums, products, d ?? unused(device)]
   backwardSumsKernel.for(channels).run(device, { ...params, ...after }, bindings, workgroups)
@@ -188,7 +195,14 @@ function parameterGrads(tensors: FirstPass, layout: Layout, after: ReturnType<ty
   return [dWeight, dBias]
 }
 
-const mostSlices = (device: Device): number => (device.software ? MOST_SLICES.software : MOST_SLICES.gpu)
+const kindOf = (device: Device) => (device.software ? 'software' : 'gpu')
+
+/** How the passes that normalise cut the rows. */
+const sliceToApply = (device: Device, layout: Layout) =>
+  slice(layout, ROWS_TO_APPLY[kindOf(device)], device.limits.maxComputeWorkgroupsPerDimension)
+
+/** How the passes that sum cut the rows. */
+const sliceToSum = (device: Device, layout: Layout) => slice(layout, ROWS_TO_SUM, MOST_SLICES[kindOf(device)])
 
 /** Cuts the rows into slices of `rowsAtLeast`, or longer ones where there would be more than `most`. */
 function slice({ rows, channels }: Layout, rowsAtLeast: number, most: number) {

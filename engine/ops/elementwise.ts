@@ -1,23 +1,20 @@
 /** relu, add and add+relu: one element in, one element out. */
 import { record, sum } from '../autograd.ts'
+import { ElementKernel } from '../elements.ts'
 import { ShapeError, show } from '../errors.ts'
-import { Kernel, spread } from '../kernel.ts'
 import addReluSource from '../shaders/add_relu.wgsl'
 import reluSource from '../shaders/relu.wgsl'
 import reluBackwardSource from '../shaders/relu_backward.wgsl'
 import { empty, type Tensor } from '../tensor.ts'
 
-const reluKernel = new Kernel('relu', reluSource)
-const addReluKernel = new Kernel('add_relu', addReluSource)
-const reluBackwardKernel = new Kernel('relu_backward', reluBackwardSource)
-
-/** Elements that a workgroup of these kernels covers: LANES · STEPS · 4 of the shaders. */
-const GROUP = 2048
+const reluKernel = new ElementKernel('relu', reluSource)
+const addReluKernel = new ElementKernel('add_relu', addReluSource)
+const reluBackwardKernel = new ElementKernel('relu_backward', reluBackwardSource)
 
 /** max(x, 0), NaN staying NaN. x: any shape. */
 export function relu(x: Tensor): Tensor {
   const y = empty(x.device, x.shape)
-  reluKernel.run(x.device, { size: x.size }, [x, y], spread(x.device, x.size, GROUP))
+  reluKernel.run(x.device, x.size, {}, [x, y])
   return record('relu', y, [x], [y], (dy) => [reluBackward(y, dy)])
 }
 
@@ -31,7 +28,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
 export function addRelu(a: Tensor, b: Tensor): Tensor {
   sameShape('addRelu', a, b)
   const y = empty(a.device, a.shape)
-  addReluKernel.run(a.device, { size: y.size }, [a, b, y], spread(a.device, y.size, GROUP))
+  addReluKernel.run(a.device, y.size, {}, [a, b, y])
   return record('addRelu', y, [a, b], [y], (dy) => {
     const d = reluBackward(y, dy)
     return [d, d]
@@ -41,7 +38,7 @@ export function addRelu(a: Tensor, b: Tensor): Tensor {
 /** The gradient of relu's input, from its output y and dy. */
 function reluBackward(y: Tensor, dy: Tensor): Tensor {
   const dx = empty(y.device, y.shape)
-  reluBackwardKernel.run(y.device, { size: y.size }, [y, dy, dx], spread(y.device, y.size, GROUP))
+  reluBackwardKernel.run(y.device, y.size, {}, [y, dy, dx])
   return dx
 }
 

@@ -1,15 +1,12 @@
 /** One step of an optimizer on one parameter, in place and unrecorded; the optimizers are in nn/optim. */
+import { ElementKernel } from '../elements.ts'
 import { ShapeError, show } from '../errors.ts'
-import { Kernel, spread } from '../kernel.ts'
 import adadeltaSource from '../shaders/adadelta.wgsl'
 import sgdSource from '../shaders/sgd.wgsl'
 import type { Tensor } from '../tensor.ts'
 
-const sgdKernel = new Kernel('sgd', sgdSource)
-const adadeltaKernel = new Kernel('adadelta', adadeltaSource)
-
-/** Elements that a workgroup of these kernels covers: LANES · STEPS · 4 of the shaders. */
-const GROUP = 2048
+const sgdKernel = new ElementKernel('sgd', sgdSource)
+const adadeltaKernel = new ElementKernel('adadelta', adadeltaSource)
 
 export interface SgdStepOptions {
   lr: number
@@ -27,7 +24,7 @@ export function sgdStep(param: Tensor, grad: Tensor, velocity: Tensor, options: 
   sameShape('sgdStep', param, { grad, velocity })
   const { lr, momentum, weightDecay } = options
   const { device, size } = param
-  sgdKernel.run(device, { size, lr, momentum, weightDecay }, [param, grad, velocity], spread(device, size, GROUP))
+  sgdKernel.run(device, size, { lr, momentum, weightDecay }, [param, grad, velocity])
   device.timer?.nameOp('sgd')
 }
 
@@ -57,7 +54,7 @@ export function adadeltaStep(param: Tensor, grad: Tensor, state: AdadeltaState, 
   const { lr, rho, eps, weightDecay } = options
   const { device, size } = param
   const bindings = [param, grad, squareAverage, deltaAverage]
-  adadeltaKernel.run(device, { size, lr, rho, eps, weightDecay }, bindings, spread(device, size, GROUP))
+  adadeltaKernel.run(device, size, { lr, rho, eps, weightDecay }, bindings)
   device.timer?.nameOp('adadelta')
 }
 

@@ -24,11 +24,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let first = (group.y * groups.x + group.x) * LANES * STEPS + lane;
   let end = min(first + LANES * STEPS, (params.size + 3) / 4);
   for (var i = first; i < end; i += LANES) {
-    let g = grad[i] + params.weightDecay * param[i];
+    let p = param[i]; // once: behind a store it would be loaded again
+    let g = grad[i] + params.weightDecay * p;
     let square = params.rho * squareAverage[i] + (1 - params.rho) * g * g;
-    let delta = sqrt(deltaAverage[i] + params.eps) / sqrt(square + params.eps) * g;
+    let average = deltaAverage[i];
+    let delta = sqrt(average + params.eps) / sqrt(square + params.eps) * g;
     squareAverage[i] = square;
-    deltaAverage[i] = params.rho * deltaAverage[i] + (1 - params.rho) * delta * delta;
-    param[i] -= params.lr * delta;
+    deltaAverage[i] = params.rho * average + (1 - params.rho) * delta * delta;
+    param[i] = p - params.lr * delta;
   }
 }

@@ -20,8 +20,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let first = (group.y * groups.x + group.x) * LANES * STEPS + lane;
   let end = min(first + LANES * STEPS, (params.size + 3) / 4);
   for (var i = first; i < end; i += LANES) {
-    let v = params.momentum * velocity[i] + (grad[i] + params.weightDecay * param[i]);
+    let p = param[i]; // once: behind a store it would be loaded again
+    let v = params.momentum * velocity[i] + (grad[i] + params.weightDecay * p);
     velocity[i] = v;
-    param[i] -= params.lr * v;
+    param[i] = p - params.lr * v;
   }
 }
