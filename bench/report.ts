@@ -21,18 +21,23 @@ export interface Row {
   rounds: number[]
   flops?: number
   bytes?: number
+  /** Part of the adapter's best: of multiply-adds a second, or of bytes a second of a copy of the same tensor. */
+  share?: number
   /** Time over that of another work of the group, the median of the rounds' ratios. */
   ratio?: { to: string; value: number }
 }
 
 /** The rows of a group, in the order of its works. */
-export function rowsOf(family: string, group: string, { works, timings }: Measured): Row[] {
+export function rowsOf(family: string, group: string, { works, timings }: Measured, best?: Ceilings): Row[] {
   return works.map(({ name, flops, bytes, against }, i) => {
     const base = works.findIndex((other) => other.name === against)
-    return {
-      ...{ family, group, work: name, ...timings[i], flops, bytes },
-      ratio: base >= 0 ? { to: works[base].name, value: ratio(timings[i], timings[base]) } : undefined,
-    }
+    const row: Row = { family, group, work: name, ...timings[i], flops, bytes }
+    if (base >= 0) row.ratio = { to: works[base].name, value: ratio(timings[i], timings[base]) }
+    // Memory is as fast as the cache that a tensor fits in: a copy of that very tensor is the better measure.
+    if (bytes && row.ratio && works[base].bytes) row.share = bytes / works[base].bytes / row.ratio.value
+    else if (bytes && best) row.share = bytes / row.seconds / best.bytes
+    else if (flops && best) row.share = flops / row.seconds / best.flops
+    return row
   })
 }
 
@@ -40,18 +45,14 @@ const WIDTHS = { work: 44, time: 11, spread: 7, rate: 15, share: 8, ratio: 0 }
 
 export const tableHead = (): string => line(['', 'time', '±', 'rate', 'of best', 'ratio'])
 
-/** A row, and how near it comes to what the adapter can do. */
-export function tableLine(row: Row, ceilings?: Ceilings): string {
-  const { work, seconds, spread, flops, bytes, ratio } = row
-  const [count, best, unit] =
-    bytes === undefined ? [flops, ceilings?.flops, 'GFLOP/s'] : [bytes, ceilings?.bytes, 'GB/s']
-  const rate = count === undefined ? undefined : count / seconds
+export function tableLine({ work, seconds, spread, flops, bytes, share, ratio }: Row): string {
+  const [count, unit] = bytes === undefined ? [flops, 'GFLOP/s'] : [bytes, 'GB/s']
   return line([
     `  ${work}`,
     duration(seconds),
     percent(spread),
-    rate === undefined ? '' : `${(rate / 1e9).toFixed(1)} ${unit}`,
-    rate === undefined || best === undefined ? '' : percent(rate / best),
+    count === undefined ? '' : `${(count / seconds / 1e9).toFixed(1)} ${unit}`,
+    share === undefined ? '' : percent(share),
     ratio ? `${ratio.value.toFixed(2)} × ${ratio.to}` : '',
   ])
 }

@@ -12,7 +12,12 @@ import type { Group, Work, Workbench } from './work.ts'
 /** As test/nn/resnets.test.ts allows, for the reasons given there. */
 const EVAL = { rtol: 1e-5 }
 const TRAIN = { rtol: 1e-4 }
-const GRADIENT = 2e-2
+
+/**
+ * How far a gradient may be from the recorded one, as a part of its norm. Its jumps at 151 ReLUs put it up to 2e-2 away,
+ * as that test says; copies of a batch, summed up in another order, a little more. A wrong one would be away by a whole.
+ */
+const GRADIENT = 5e-2
 
 /** The recorded images' size. */
 const SMALL = 64

@@ -107,8 +107,8 @@ async function timeGroup(
 ): Promise<Row[]> {
   const title = titleOf(family, group)
   const measured = 'elsewhere' in group ? group.elsewhere() : await checkedAndTimed(device, title, group, options)
-  const rows = rowsOf(family, group.name, measured)
-  console.log(`${title}\n${rows.map((row) => tableLine(row, ceilings)).join('\n')}`)
+  const rows = rowsOf(family, group.name, measured, ceilings)
+  console.log(`${title}\n${rows.map(tableLine).join('\n')}`)
   return rows
 }
 
