@@ -34,11 +34,12 @@ export interface KakuritsuOptions {
 }
 
 /** p counts in units of 1 / RESOLUTION. */
-const RESOLUTION = 2 ** 16
+const RESOLUTION = 2 ** 32
+const HALF = RESOLUTION / 2
 
 /**
  * y[b,n] = Σ_i M[b,n,i] · W[i,n] · x[b,i], M ~ Bernoulli(p); no rescaling by 1/p, no bias.
- * p = 0 gives zeros; p = 1 is `linear`, bit for bit; between them p is rounded to a multiple of 2^-16, but not to 0 or 1.
+ * p = 0 gives zeros; p = 1 is `linear`, bit for bit; between them p is rounded to a multiple of 2^-32, but not to 0 or 1.
  * @param x [N, in]
  * @param weight [in, out]
  * @returns [N, out]
@@ -122,10 +123,8 @@ class MaskedKernel {
     const form = chooseForm(device, params)
     const { threads } = FORMS[form]
     const { across, along, constants } = this.#tiles(params, form)
-    // With p = 1/2 the first binary digit settles all.
-    const digits = params.p === RESOLUTION / 2 ? 1 : 16
     this.#kernel(form)
-      .with({ THREADS: threads, DIGITS: digits, ...constants })
+      .with({ THREADS: threads, FIRST_DIGITS: params.p === HALF ? 1 : 8, ...constants })
       .run(device, params, bindings, [Math.ceil(across / threads), along])
   }
 
@@ -150,8 +149,9 @@ const sampleGroups = ({ batch, first_sample }: Params) => Math.ceil(((first_samp
 
 const forward = new MaskedKernel('kakuritsu_forward', forwardSource, (params, form) => {
   const groups = sampleGroups(params)
-  // Two groups share what is read of the weights, which is dear on a software adapter; a GPU would rather have threads.
-  const together = form === 'subgroup' && groups > 1 ? 2 : 1
+  // Two groups share what is read of the weights, which is dear on a software adapter, as long as the code of a step fits
+  // a CPU's instruction cache (32 KiB), which drawing all digits twice does not. A GPU would rather have threads.
+  const together = form === 'subgroup' && groups > 1 && params.p === HALF ? 2 : 1
   const along = Math.ceil(groups / together)
   return { across: Math.ceil(params.cells / 4), along, constants: { SAMPLE_GROUPS: together } }
 })

@@ -72,11 +72,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
       let held1 = hold(8u, row, thread);
       var gradients: array<vec4f, 4>;
       for (var s = 0u; s < 4u; s++) { gradients[s] = read_quad(&dy, min(row + s, params.batch - 1u), params.cells, column); }
-      add_samples(&sums0, held0, 0u, gradients, masks[0], masks[1]);
-      add_samples(&sums1, held0, 1u, gradients, masks[2], masks[3]);
-      add_samples(&sums2, held1, 0u, gradients, masks[4], masks[5]);
-      add_samples(&sums3, held1, 1u, gradients, masks[6], masks[7]);
-      for (var i = 0u; i < 8u; i++) { masks[i] >>= vec4u(8u); }
+      let shift = vec4u(2u * sample);
+      add_samples(&sums0, held0, 0u, gradients, masks[0] >> shift, masks[1] >> shift);
+      add_samples(&sums1, held0, 1u, gradients, masks[2] >> shift, masks[3] >> shift);
+      add_samples(&sums2, held1, 0u, gradients, masks[4] >> shift, masks[5] >> shift);
+      add_samples(&sums3, held1, 1u, gradients, masks[6] >> shift, masks[7] >> shift);
     }
   }
 

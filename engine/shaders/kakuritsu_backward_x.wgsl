@@ -24,17 +24,24 @@ fn read_shared(row: u32, quad: u32) -> Shared { return read_quad(&dy, min(row, p
 // Four inputs' weights of one cell, and the mask's words that have their bits of that cell.
 struct Column { weights: vec4f, mask: vec4u }
 
-// Adds four cells to the sums of eight samples, of which the first is sample `s` of the masks' group.
-fn add_cells(sums: ptr<function, array<vec4f, 8>>, held: Held, columns: array<Column, 4>, s: u32) {
-  for (var i = 0u; i < 8u; i++) {
-    let gradients = pass_on(held, i);
-    let bits = vec4u(1u, 2u, 1u, 2u) << vec4u(2u * (s + i));
-    for (var j = 0u; j < 4u; j++) {
-      let sum = (*sums)[i];
-      let takes_part = (columns[j].mask & bits) != vec4u();
-      (*sums)[i] = select(sum, sum + gradients[j] * columns[j].weights, takes_part);
-    }
+// Adds four cells to the sums of sample `s` of the masks' group.
+fn add_cells(sums: ptr<function, vec4f>, gradients: vec4f, columns: array<Column, 4>, s: u32) {
+  for (var j = 0u; j < 4u; j++) {
+    let takes_part = (columns[j].mask & (vec4u(1u, 2u, 1u, 2u) << vec4u(2u * s))) != vec4u();
+    *sums = select(*sums, *sums + gradients[j] * columns[j].weights, takes_part);
   }
+}
+
+// The same for eight samples, the first of which is `s`. Written out, because compilers give up on unrolling it.
+fn add_all_cells(sums: ptr<function, array<vec4f, 8>>, held: Held, columns: array<Column, 4>, s: u32) {
+  add_cells(&(*sums)[0], pass_on(held, 0u), columns, s);
+  add_cells(&(*sums)[1], pass_on(held, 1u), columns, s + 1u);
+  add_cells(&(*sums)[2], pass_on(held, 2u), columns, s + 2u);
+  add_cells(&(*sums)[3], pass_on(held, 3u), columns, s + 3u);
+  add_cells(&(*sums)[4], pass_on(held, 4u), columns, s + 4u);
+  add_cells(&(*sums)[5], pass_on(held, 5u), columns, s + 5u);
+  add_cells(&(*sums)[6], pass_on(held, 6u), columns, s + 6u);
+  add_cells(&(*sums)[7], pass_on(held, 7u), columns, s + 7u);
 }
 
 fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
@@ -70,8 +77,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
       Column(vec4f(w0.z, w1.z, w2.z, w3.z), vec4u(low.zz, high.zz)),
       Column(vec4f(w0.w, w1.w, w2.w, w3.w), vec4u(low.ww, high.ww)),
     );
-    add_cells(&sums0, held0, columns, 0u);
-    add_cells(&sums1, held1, columns, 8u);
+    add_all_cells(&sums0, held0, columns, 0u);
+    add_all_cells(&sums1, held1, columns, 8u);
   }
 
   write_sums(&sums0, row, inputs_quad);

@@ -23,16 +23,24 @@ const SAMPLE_GROUPS: u32 = 2;
 alias Shared = vec2f;
 fn read_shared(row: u32, pair: u32) -> Shared { return read_pair(&x, min(row, params.batch - 1u), params.inputs, pair); }
 
-// Adds a pair of inputs to the sums of eight samples, of which the first is sample `s` of the mask's group.
-fn add_pair(sums: ptr<function, array<vec4f, 8>>, held: Held, weights: array<vec4f, 2>, mask: vec4u, s: u32) {
-  for (var i = 0u; i < 8u; i++) {
-    let values = pass_on(held, i);
-    for (var k = 0u; k < 2u; k++) {
-      let sum = (*sums)[i];
-      let takes_part = (mask & vec4u(1u << (2u * (s + i) + k))) != vec4u();
-      (*sums)[i] = select(sum, sum + values[k] * weights[k], takes_part);
-    }
+// Adds a pair of inputs to the sums of sample `s` of the mask's group.
+fn add_pair(sums: ptr<function, vec4f>, values: vec2f, weights: array<vec4f, 2>, mask: vec4u, s: u32) {
+  for (var k = 0u; k < 2u; k++) {
+    let takes_part = (mask & vec4u(1u << (2u * s + k))) != vec4u();
+    *sums = select(*sums, *sums + values[k] * weights[k], takes_part);
   }
+}
+
+// The same for eight samples, the first of which is `s`. Written out, because compilers give up on unrolling it.
+fn add_pairs(sums: ptr<function, array<vec4f, 8>>, held: Held, weights: array<vec4f, 2>, mask: vec4u, s: u32) {
+  add_pair(&(*sums)[0], pass_on(held, 0u), weights, mask, s);
+  add_pair(&(*sums)[1], pass_on(held, 1u), weights, mask, s + 1u);
+  add_pair(&(*sums)[2], pass_on(held, 2u), weights, mask, s + 2u);
+  add_pair(&(*sums)[3], pass_on(held, 3u), weights, mask, s + 3u);
+  add_pair(&(*sums)[4], pass_on(held, 4u), weights, mask, s + 4u);
+  add_pair(&(*sums)[5], pass_on(held, 5u), weights, mask, s + 5u);
+  add_pair(&(*sums)[6], pass_on(held, 6u), weights, mask, s + 6u);
+  add_pair(&(*sums)[7], pass_on(held, 7u), weights, mask, s + 7u);
 }
 
 fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
@@ -70,12 +78,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let exist = vec4u(select(0x55555555u, 0xffffffffu, second));
 
     let mask = synapse_mask(pair, quad, group) & exist;
-    add_pair(&sums0, held0, weights, mask, 0u);
-    add_pair(&sums1, held1, weights, mask, 8u);
+    add_pairs(&sums0, held0, weights, mask, 0u);
+    add_pairs(&sums1, held1, weights, mask, 8u);
     if (SAMPLE_GROUPS == 2u) {
       let mask_above = synapse_mask(pair, quad, group + 1u) & exist;
-      add_pair(&sums2, held2, weights, mask_above, 0u);
-      add_pair(&sums3, held3, weights, mask_above, 8u);
+      add_pairs(&sums2, held2, weights, mask_above, 0u);
+      add_pairs(&sums3, held3, weights, mask_above, 8u);
     }
   }
 

@@ -4,41 +4,60 @@
 // One call of the generator draws a bit for each synapse of a block of 16 samples, 4 cells and 2 inputs, whose counter is
 // (input / 2, cell / 4, sample / 16). The bit of (s, n, i) is bit 2 · (s % 16) + i % 2 of component n % 4.
 //
-// A synapse takes part if a random U in [0, 1) is below p, a fraction of 2^16. Bit by bit, U and p differ first where
-// one of them has a 1: so, from p's last binary digit to its first, the mask is `mask | drawn` for a digit 1 and
-// `mask & drawn` for a 0, for all 128 synapses at once. The first digit's bits are Threefry's, and for p = 1/2 they are
-// the mask. For each further digit the state is forked: a multiple of four constants is added, as a subkey is elsewhere
-// in Threefry, and 6 more rounds make the digit's bits. With 3 rounds digits of one synapse are visibly dependent, with
-// 4 no dependence is found in 5e8 synapses, between the bits of a synapse, of pairs or of triples.
+// A synapse takes part if a random U in [0, 1) is below p, a fraction of 2^32. The first 8 binary digits of U are drawn
+// and compared for all 128 synapses at once, from the last digit to the first: where p has a 1 the mask becomes
+// `mask | drawn`, where it has a 0, `mask & drawn`. The few synapses whose 8 digits are p's, 1 in 256, are left open: each
+// gets 32 bits of its own, which are compared with the other 24 digits of p.
+//
+// The first digit's bits are Threefry's, and for p = 1/2 they are the mask. For anything further the state is forked: a
+// multiple of four constants, and an open synapse's own bit, enter the state as subkeys do, and 6 more rounds follow.
+// Each result by itself is that of a Threefry of 19 rounds; how it depends on the others rests on those 6. With 3 rounds
+// the means of synapses are off and with 4 the covariances of pairs; with 6 neither shows in 4e9 synapses.
 
-const DIGITS: u32 = 16; // 1 where p = 1/2
+const FIRST_DIGITS: u32 = 8; // 1 where p = 1/2
 
 fn synapse_mask(input_pair: u32, cell_quad: u32, sample_group: u32) -> vec4u {
   let counter = vec4u(input_pair, cell_quad, sample_group, 1u << 24u); // Purpose.synapse
   let state = threefry13(counter, vec4u(params.key0, params.key1, params.key2, params.key3));
-  if (DIGITS == 1u) { return threefry_words(state); }
-  var mask = vec4u();
-  mask = add_digit(mask, fork(state, 15u), 0u);
-  mask = add_digit(mask, fork(state, 14u), 1u);
-  mask = add_digit(mask, fork(state, 13u), 2u);
-  mask = add_digit(mask, fork(state, 12u), 3u);
-  mask = add_digit(mask, fork(state, 11u), 4u);
-  mask = add_digit(mask, fork(state, 10u), 5u);
-  mask = add_digit(mask, fork(state, 9u), 6u);
-  mask = add_digit(mask, fork(state, 8u), 7u);
-  mask = add_digit(mask, fork(state, 7u), 8u);
-  mask = add_digit(mask, fork(state, 6u), 9u);
-  mask = add_digit(mask, fork(state, 5u), 10u);
-  mask = add_digit(mask, fork(state, 4u), 11u);
-  mask = add_digit(mask, fork(state, 3u), 12u);
-  mask = add_digit(mask, fork(state, 2u), 13u);
-  mask = add_digit(mask, fork(state, 1u), 14u);
-  return add_digit(mask, threefry_words(state), 15u);
+  if (FIRST_DIGITS == 1u) { return threefry_words(state); }
+  var digits = Digits(vec4u(), vec4u(0xffffffffu));
+  digits = add_digit(digits, fork(state, 7u, vec4u()), 24u);
+  digits = add_digit(digits, fork(state, 6u, vec4u()), 25u);
+  digits = add_digit(digits, fork(state, 5u, vec4u()), 26u);
+  digits = add_digit(digits, fork(state, 4u, vec4u()), 27u);
+  digits = add_digit(digits, fork(state, 3u, vec4u()), 28u);
+  digits = add_digit(digits, fork(state, 2u, vec4u()), 29u);
+  digits = add_digit(digits, fork(state, 1u, vec4u()), 30u);
+  digits = add_digit(digits, threefry_words(state), 31u);
+
+  let rest = params.p << 8u;
+  var mask = digits.mask;
+  var open = select(vec4u(), digits.open, rest != 0u);
+  while (any(open != vec4u())) {
+    let first = first_bit(open);
+    mask |= select(vec4u(), first, fork(state, 8u, first).x < rest);
+    open ^= first;
+  }
+  return mask;
 }
 
-// Bits of a further digit: rounds 13 to 18 from a state of its own. The constants are the fractions of √2, √3, √5, √7.
-fn fork(state: Threefry, digit: u32) -> vec4u {
-  var s = Threefry(state.a + digit * vec2u(0x6a09e667u, 0x3c6ef372u), state.b + digit * vec2u(0xa54ff53au, 0xbb67ae85u));
+// The mask as far as its digits are known, and the synapses whose digits have all been p's.
+struct Digits { mask: vec4u, open: vec4u }
+
+// Takes in the digit that is worth 2^bit / 2^32. `digit` is p's in all bits: the two cases of the mask are then one, the
+// majority of three. A drawn 1 stands for U's digit 0.
+fn add_digit(digits: Digits, drawn: vec4u, bit: u32) -> Digits {
+  let digit = vec4u(u32(i32(params.p << (31u - bit)) >> 31u));
+  let mask = (drawn & (digits.mask | digit)) | (digits.mask & digit);
+  return Digits(mask, digits.open & (drawn ^ digit));
+}
+
+// Rounds 13 to 18 from a state of its own. The constants are the fractions of √2, √3, √5 and √7.
+fn fork(state: Threefry, times: u32, synapse: vec4u) -> vec4u {
+  var s = Threefry(
+    (state.a + times * vec2u(0x6a09e667u, 0x3c6ef372u)) ^ synapse.xz,
+    (state.b + times * vec2u(0xa54ff53au, 0xbb67ae85u)) ^ synapse.wy,
+  );
   s = threefry_round(s, vec2u(17u, 11u));
   s = threefry_round(s, vec2u(25u, 10u));
   s = threefry_round(s, vec2u(18u, 20u));
@@ -48,11 +67,10 @@ fn fork(state: Threefry, digit: u32) -> vec4u {
   return threefry_words(s);
 }
 
-// Takes in the digit of p that is worth 2^bit / 2^16. With all ones for a digit 1, and zeros for a 0, both cases are
-// the majority of the three.
-fn add_digit(mask: vec4u, drawn: vec4u, bit: u32) -> vec4u {
-  let digit = vec4u(u32(i32(params.p << (31u - bit)) >> 31u));
-  return (drawn & (mask | digit)) | (mask & digit);
+// The lowest 1 of the first component that has one, alone.
+fn first_bit(bits: vec4u) -> vec4u {
+  let before = vec4u(0u, bits.x, bits.x | bits.y, bits.x | bits.y | bits.z);
+  return select(vec4u(), bits & (~bits + 1u), before == vec4u());
 }
 
 // The bits of the first `count` samples of a group.

@@ -8,19 +8,22 @@ export type TakesPart = (sample: number, cell: number, input: number) => boolean
 export function mask(key: Key, p: number): TakesPart {
   if (p === 0 || p === 1) return () => p === 1
   const words = keyWords(key)
-  const threshold = Math.round(p * 2 ** 16)
+  const digits = Math.round(p * 2 ** 32)
   return (sample, cell, input) => {
     const block = [Math.floor(input / 2), Math.floor(cell / 4), Math.floor(sample / 16)] as const
-    const first = threefry4x32([...block, Purpose.synapse * 2 ** 24], words)
+    const state = threefry4x32([...block, Purpose.synapse * 2 ** 24], words)
     const bit = 2 * (sample % 16) + (input % 2)
-    for (let i = 0; i < 16; i++) {
-      const drawn = i === 0 ? first : fork(first, i)
-      const digit = (threshold >>> (15 - i)) & 1
+    for (let i = 0; i < 8; i++) {
+      const drawn = i === 0 ? state : fork(state, i, NONE)
+      const digit = (digits >>> (31 - i)) & 1
       if (((drawn[cell % 4] >>> bit) & 1) === digit) return digit === 1
     }
-    return false
+    const own = NONE.map((_, word) => (word === cell % 4 ? 2 ** bit : 0))
+    return fork(state, 8, own)[0] < (digits << 8) >>> 0
   }
 }
+
+const NONE = [0, 0, 0, 0]
 
 /** Left rotations of Threefry4x32's rounds 13 to 18. */
 const ROTATIONS = [
@@ -32,9 +35,10 @@ const ROTATIONS = [
   [13, 27],
 ]
 
-/** Rounds 13 to 18 from the words after round 12, each word moved by a multiple of its constant. */
-function fork(words: Words, times: number): Words {
-  const x = Uint32Array.from([0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a], (c, i) => words[i] + Math.imul(times, c))
+/** Rounds 13 to 18 from the words after round 12, each changed by a multiple of its constant and `synapse`'s word. */
+function fork(words: Words, times: number, synapse: readonly number[]): Words {
+  const constants = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a]
+  const x = Uint32Array.from(constants, (c, i) => (words[i] + Math.imul(times, c)) ^ synapse[i])
   const mix = (a: number, b: number, left: number) => {
     x[a] += x[b]
     x[b] = ((x[b] << left) | (x[b] >>> (32 - left))) ^ x[a]
