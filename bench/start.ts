@@ -1,8 +1,7 @@
 /** The first ResNet-152 forward of a process, which compiles its pipelines, beside its second. */
 import { execFileSync } from 'node:child_process'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describeAdapter } from '../imagenet/index.ts'
+import { builtFile } from '../imagenet/locate.ts'
 import { timingOf } from './measure.ts'
 import type { Family, Measured } from './work.ts'
 
@@ -28,7 +27,7 @@ export const startFamily: Family = {
 
 /** @param fill whether a process runs before those that are timed, and leaves what it compiled in the cache */
 function measureStarts(adapter: string, env: NodeJS.ProcessEnv, fill: boolean): Measured {
-  const script = join(dirname(fileURLToPath(import.meta.url)), 'first_forward.js')
+  const script = builtFile('bench/first_forward.js')
   const forward = (): { first: number; second: number } => {
     const output = execFileSync(process.execPath, [script, adapter], {
       env: { ...process.env, ...env },

@@ -74,7 +74,7 @@ export async function open(adapter) {
           conv: (x, name, relu) => {
             const { stride, padding } = convs.get(name)
             const at = 2 * names.indexOf(name)
-            // A block's input has a second user, its shortcut.
+            // A block's input is used once more, by its shortcut.
             const input = /^layer.*conv1$/.test(name) ? x.ref : x
             const y = lax.convGeneralDilated(input, layers[at], [stride, stride], square(padding)).add(layers[at + 1])
             return relu ? nn.relu(y) : y

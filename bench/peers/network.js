@@ -1,5 +1,6 @@
 /**
  * The order of ResNet-152's operations, whatever they are made of: arrays of a framework, or names of a graph's values.
+ * What enters a block is used by its `conv1` and then, last, by its shortcut; everything else once.
  * @param x the images
  * @param ops conv(x, name, relu): a convolution with its BatchNorm folded in; addRelu(a, b); maxPool(x): 3 × 3, stride
  *   2, padding 1; avgPool(x): of an image's pixels, [N, 2048]; has(name): whether there is such a convolution
@@ -10,9 +11,10 @@ export function walkNetwork(x, { conv, addRelu, maxPool, avgPool, has }) {
   for (let stage = 1; stage <= 4; stage++)
     for (let block = 0; has(`layer${stage}.${block}.conv1`); block++) {
       const name = `layer${stage}.${block}`
-      const shortcut = has(`${name}.downsample.0`) ? conv(out, `${name}.downsample.0`, false) : out
       const narrow = conv(conv(out, `${name}.conv1`, true), `${name}.conv2`, true)
-      out = addRelu(conv(narrow, `${name}.conv3`, false), shortcut)
+      const wide = conv(narrow, `${name}.conv3`, false)
+      const shortcut = has(`${name}.downsample.0`) ? conv(out, `${name}.downsample.0`, false) : out
+      out = addRelu(wide, shortcut)
     }
   return avgPool(out)
 }
