@@ -52,7 +52,7 @@ const schedule = new StepLR(optimizer, 1, 0.7)
 const { train, val } = openMnist()
 const options = { imageSize: 28, transform: 'none', seed: 0, workers: 0 } as const
 const trainLoader = new Loader(train, { ...options, batchSize: 64, shuffle: true, limit: Number(images) })
-const valLoader = new Loader(val, { ...options, batchSize: 1000, shuffle: false, limit: Number(images) })
+const valLoader = new Loader(val, { ...options, batchSize: 500, shuffle: false, limit: Number(images) })
 
 let step = 0
 for (let epoch = 0; epoch < Number(epochs); epoch++) {
