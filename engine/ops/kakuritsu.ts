@@ -124,7 +124,7 @@ class MaskedKernel {
     const { threads } = FORMS[form]
     const { across, along, constants } = this.#tiles(params, form)
     this.#kernel(form)
-      .with({ THREADS: threads, FIRST_DIGITS: params.p === HALF ? 1 : 8, ...constants })
+      .with({ THREADS: threads, FIRST_DIGITS: params.p === HALF ? 1 : 10, ...constants })
       .run(device, params, bindings, [Math.ceil(across / threads), along])
   }
 

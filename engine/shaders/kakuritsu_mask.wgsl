@@ -4,23 +4,26 @@
 // One call of the generator draws a bit for each synapse of a block of 16 samples, 4 cells and 2 inputs, whose counter is
 // (input / 2, cell / 4, sample / 16). The bit of (s, n, i) is bit 2 · (s % 16) + i % 2 of component n % 4.
 //
-// A synapse takes part if a random U in [0, 1) is below p, a fraction of 2^32. The first 8 binary digits of U are drawn
+// A synapse takes part if a random U in [0, 1) is below p, a fraction of 2^32. The first 10 binary digits of U are drawn
 // and compared for all 128 synapses at once, from the last digit to the first: where p has a 1 the mask becomes
-// `mask | drawn`, where it has a 0, `mask & drawn`. The few synapses whose 8 digits are p's, 1 in 256, are left open: each
-// gets 32 bits of its own, which are compared with the other 24 digits of p.
+// `mask | drawn`, where it has a 0, `mask & drawn`. The few synapses whose 10 digits are p's, 1 in 1024, are left open: each
+// gets 32 bits of its own, which are compared with the other 22 digits of p. (Fewer first digits leave more to a loop
+// that branch prediction cannot foresee; on lavapipe 10 and 11 take the least time.)
 //
 // The first digit's bits are Threefry's, and for p = 1/2 they are the mask. For anything further the state is forked: a
 // multiple of four constants, and an open synapse's own bit, enter the state as subkeys do, and 6 more rounds follow.
 // Each result by itself is that of a Threefry of 19 rounds; how it depends on the others rests on those 6. With 3 rounds
 // the means of synapses are off and with 4 the covariances of pairs; with 6 neither shows in 4e9 synapses.
 
-const FIRST_DIGITS: u32 = 8; // 1 where p = 1/2
+const FIRST_DIGITS: u32 = 10; // 1 where p = 1/2
 
 fn synapse_mask(input_pair: u32, cell_quad: u32, sample_group: u32) -> vec4u {
   let counter = vec4u(input_pair, cell_quad, sample_group, 1u << 24u); // Purpose.synapse
   let state = threefry13(counter, vec4u(params.key0, params.key1, params.key2, params.key3));
   if (FIRST_DIGITS == 1u) { return threefry_words(state); }
   var digits = Digits(vec4u(), vec4u(0xffffffffu));
+  digits = add_digit(digits, fork(state, 9u, vec4u()), 22u);
+  digits = add_digit(digits, fork(state, 8u, vec4u()), 23u);
   digits = add_digit(digits, fork(state, 7u, vec4u()), 24u);
   digits = add_digit(digits, fork(state, 6u, vec4u()), 25u);
   digits = add_digit(digits, fork(state, 5u, vec4u()), 26u);
@@ -30,12 +33,12 @@ fn synapse_mask(input_pair: u32, cell_quad: u32, sample_group: u32) -> vec4u {
   digits = add_digit(digits, fork(state, 1u, vec4u()), 30u);
   digits = add_digit(digits, threefry_words(state), 31u);
 
-  let rest = params.p << 8u;
+  let rest = params.p << 10u;
   var mask = digits.mask;
   var open = select(vec4u(), digits.open, rest != 0u);
   while (any(open != vec4u())) {
     let first = first_bit(open);
-    mask |= select(vec4u(), first, fork(state, 8u, first).x < rest);
+    mask |= select(vec4u(), first, fork(state, 10u, first).x < rest);
     open ^= first;
   }
   return mask;

@@ -2,13 +2,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { scope, Tensor } from '../../engine/index.ts'
-import { kakuritsuLinear } from '../../engine/ops/kakuritsu.ts'
+import { kakuritsuForm, kakuritsuLinear } from '../../engine/ops/kakuritsu.ts'
 import { linear } from '../../engine/ops/matmul.ts'
 import type { Key } from '../../engine/random.ts'
 import { testDevice } from '../device.ts'
-import { mask } from '../reference/kakuritsu.ts'
+import { mask, kakuritsuLinear as reference } from '../reference/kakuritsu.ts'
 import { nd, Random } from '../reference/nd.ts'
-import { tensor } from './check.ts'
+import { checkOp, tensor } from './check.ts'
 
 const KEY: Key = { seed: 2024, layer: 1, step: 17 }
 
@@ -185,7 +185,6 @@ for (const p of [0.5, 0.3, 0.05, 0.9])
       const other = await drawn({ ...KEY, ...change }, p, SAMPLES, CELLS, INPUTS)
       measured.push([`covariance with ${JSON.stringify(change)}`, covarianceZ(own, other, p, [0, 0, 0])])
     }
-    if (process.env.SHOW_STATISTICS) console.log(p, measured.map(([name, z]) => `${name}: ${z.toFixed(2)}`).join('; '))
     for (const [name, z] of measured) assert.ok(Math.abs(z) < Z, `${name}: ${z} standard deviations`)
   })
 
@@ -239,5 +238,24 @@ edges('says what is wrong', async () => {
     /step is a whole number from 0/,
   )
 })
+
+for (const form of ['subgroup', 'vector', 'scalar'] as const)
+  for (const p of [0.5, 0.3])
+    edges(`every adapter's form of the kernels gives the same: ${form}, p = ${p}`, async () => {
+      const device = await testDevice()
+      if (form === 'subgroup' && (device.subgroups?.min ?? 0) < 8) return
+      kakuritsuForm.name = form
+      try {
+        await checkOp({
+          name: form,
+          inputs: { x: random.normal([21, 36]), weight: random.normal([36, 20]) },
+          op: ({ x, weight }) => kakuritsuLinear(x, weight, p, { key: KEY, maskGradient: 'exact', sampleOffset: 9 }),
+          reference: ({ x, weight }) =>
+            reference(x, weight, { takesPart: mask(KEY, p), maskGradient: 'exact', sampleOffset: 9 }),
+        })
+      } finally {
+        kakuritsuForm.name = null
+      }
+    })
 
 edges.run()

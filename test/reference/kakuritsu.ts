@@ -13,13 +13,13 @@ export function mask(key: Key, p: number): TakesPart {
     const block = [Math.floor(input / 2), Math.floor(cell / 4), Math.floor(sample / 16)] as const
     const state = threefry4x32([...block, Purpose.synapse * 2 ** 24], words)
     const bit = 2 * (sample % 16) + (input % 2)
-    for (let i = 0; i < 8; i++) {
+    for (let i = 0; i < 10; i++) {
       const drawn = i === 0 ? state : fork(state, i, NONE)
       const digit = (digits >>> (31 - i)) & 1
       if (((drawn[cell % 4] >>> bit) & 1) === digit) return digit === 1
     }
     const own = NONE.map((_, word) => (word === cell % 4 ? 2 ** bit : 0))
-    return fork(state, 8, own)[0] < (digits << 8) >>> 0
+    return fork(state, 10, own)[0] < (digits << 10) >>> 0
   }
 }
 
