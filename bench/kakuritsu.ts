@@ -1,5 +1,15 @@
 /** The Kakuritsu layer beside our own linear layer of the same size: forward, and both gradients. */
-import { type Key, kakuritsuLinear, linear, type MaskGradient, noGrad, type Tensor } from '../engine/index.ts'
+import {
+  type Device,
+  type Key,
+  kakuritsuLinear,
+  linear,
+  type MaskGradient,
+  memoryOf,
+  noGrad,
+  scope,
+  type Tensor,
+} from '../engine/index.ts'
 import { mask, kakuritsuLinear as reference, type TakesPart } from '../test/reference/kakuritsu.ts'
 import { Random } from '../test/reference/nd.ts'
 import { close, part, read, some, sumOf } from './check.ts'
@@ -15,6 +25,9 @@ const PROBABILITIES = [0.5, 0.3]
 
 /** Samples, cells and inputs in which a result is checked; all of them along the axis that is summed. */
 const CHECKED = 6
+
+/** What the mask would take, were it stored: a bit for each sample, cell and input. */
+const MASK_BYTES = (BATCH * CELLS * INPUTS) / 8
 
 export const kakuritsuFamily: Family = {
   name: 'kakuritsu',
@@ -58,6 +71,9 @@ function work(
   }[which]
 
   const check = async () => {
+    const taken = memoryTaken(bench.device, run)
+    if (taken >= MASK_BYTES)
+      throw new Error(`a run takes ${taken} bytes, room enough to store its mask of ${MASK_BYTES}`)
     const random = new Random(1)
     const chosen = (extent: number, summed: boolean) =>
       summed ? Array.from({ length: extent }, (_, i) => i) : some(random, extent, CHECKED)
@@ -81,4 +97,14 @@ function work(
     }
   }
   return { name, run, check, flops: 2 * BATCH * INPUTS * CELLS }
+}
+
+/** Bytes by which a run raises what is in use on the GPU, its result among them. */
+function memoryTaken(device: Device, run: () => Tensor): number {
+  const memory = memoryOf(device)
+  memory.peakBytes = memory.liveBytes
+  scope(() => {
+    run()
+  })
+  return memory.peakBytes - memory.liveBytes
 }

@@ -63,9 +63,9 @@ function line(cells: string[]): string {
   return `${work.padEnd(first)}${numbers.map((cell, i) => (widths[i] ? cell.padStart(widths[i]) : `  ${cell}`)).join('')}`.trimEnd()
 }
 
-const percent = (part: number): string => `${(100 * part).toFixed(0)} %`
+export const percent = (part: number): string => `${(100 * part).toFixed(0)} %`
 
-function duration(seconds: number): string {
+export function duration(seconds: number): string {
   if (seconds < 1e-3) return `${(seconds * 1e6).toFixed(0)} µs`
   return seconds < 1 ? `${(seconds * 1e3).toFixed(seconds < 0.1 ? 2 : 1)} ms` : `${seconds.toFixed(2)} s`
 }

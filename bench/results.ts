@@ -1,0 +1,118 @@
+/**
+ * Writes what was measured as Markdown, on stdout:
+ *
+ *     npm run bench -- --json bench.json
+ *     npm run bench:peers -- --json peers.json
+ *     node dist/bench/results.js bench.json peers.json > bench/RESULTS.md
+ */
+import { readFileSync } from 'node:fs'
+import { BARS, type Bar, holds, type Measurements, type PeerResult, worst } from './bars.ts'
+import { duration, percent, type Row } from './report.ts'
+import type { BenchFile } from './run.ts'
+
+interface PeersFile extends Omit<BenchFile, 'rows'> {
+  results: PeerResult[]
+}
+
+const [benchName, peersName] = process.argv.slice(2)
+if (!peersName) throw new Error('usage: node dist/bench/results.js bench.json peers.json')
+const bench: BenchFile = JSON.parse(readFileSync(benchName, 'utf8'))
+const peers: PeersFile = JSON.parse(readFileSync(peersName, 'utf8'))
+const measurements: Measurements = { rows: bench.rows, peers: peers.results }
+
+const table = (head: string[], rows: string[][]): string =>
+  [head, head.map((_, i) => (i ? '---:' : '---')), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+
+/** Adapter, date and command of a file. */
+const source = ({ adapter, date, node, command }: Omit<BenchFile, 'rows'>): string =>
+  `\`${command}\`, ${date.slice(0, 16).replace('T', ' ')} UTC, ${adapter.name}, ${adapter.backend} driver ${adapter.driver}, Node ${node}.`
+
+function barCells(bar: Bar): string[] {
+  const factors = bar.measured(measurements)
+  const sign = bar.sense === 'at least' ? '≥' : '≤'
+  const bounds = [`${sign} ${bar.bound} ×`, `${sign} ${bar.aim} ×`]
+  const last = worst(bar, measurements)
+  if (!last) return [bar.work, ...bounds, 'unmeasured', '']
+  const met = factors.filter(({ factor }) => holds(bar, factor, bar.bound)).length
+  const aimed = holds(bar, last.factor, bar.aim)
+  const many = factors.length > 1
+  return [
+    bar.work,
+    ...bounds,
+    `${last.factor.toFixed(2)} ×${many ? ` (${last.name})` : ''}`,
+    aimed ? 'aim' : met === factors.length ? 'yes' : many ? `${met} of ${factors.length}` : 'no',
+  ]
+}
+
+function peerTable(): string {
+  const names = [...new Set(peers.results.map(({ peer }) => peer))]
+  const rows = [...new Set(peers.results.map(({ row }) => row))]
+  const cell = (row: string, peer: string) => {
+    const result = peers.results.find((result) => result.row === row && result.peer === peer)
+    if (result?.ratio !== undefined) return `${duration(result.theirs!)}, ${result.ratio.toFixed(2)} ×`
+    return result?.failed ? 'failed' : 'cannot'
+  }
+  const ours = (row: string) => {
+    const times = peers.results
+      .flatMap(({ row: name, ours }) => (name === row && ours ? [ours] : []))
+      .sort((a, b) => a - b)
+    return times.length > 0 ? duration(times[times.length >> 1]) : ''
+  }
+  return table(
+    ['', 'kakuritsu', ...names],
+    rows.map((row) => [row, ours(row), ...names.map((peer) => cell(row, peer))]),
+  )
+}
+
+function rowCells({ work, seconds, spread, flops, bytes, share, ratio }: Row): string[] {
+  const [count, unit] = bytes === undefined ? [flops, 'GFLOP/s'] : [bytes, 'GB/s']
+  return [
+    work,
+    duration(seconds),
+    percent(spread),
+    count === undefined ? '' : `${(count / seconds / 1e9).toFixed(1)} ${unit}`,
+    share === undefined ? '' : percent(share),
+    ratio ? `${ratio.value.toFixed(2)} × ${ratio.to}` : '',
+  ]
+}
+
+function familyTable(family: string): string {
+  const rows = bench.rows.filter((row) => row.family === family)
+  const cells = rows.flatMap((row, i) => {
+    const title = row.group !== rows[i - 1]?.group ? [[`**${row.group}**`, '', '', '', '', '']] : []
+    return [...title, rowCells(row)]
+  })
+  return table(['', 'time', '±', 'rate', 'of best', 'ratio'], cells)
+}
+
+const failures = peers.results.filter(({ failed }) => failed)
+
+console.log(`# Results
+
+Written by \`node dist/bench/results.js\` from the JSON of the two commands; nothing in it was typed. Times are medians of
+rounds in which the works of a group, or kakuritsu and a peer, run in turn; a ratio is the median of the rounds' own
+ratios, and ± half the distance between the quartiles. Every result was checked before it was timed: against float64
+references or PyTorch's record, and peers against kakuritsu. "Of best" is the part of the adapter's own ceiling: of a loop
+of multiply-adds, or, where memory is the bound, of a copy of the same tensor.
+
+## What must hold
+
+The factor is the worst of those measured.
+
+${table(['', 'bound', 'aim', 'measured', 'met'], BARS.map(barCells))}
+
+GPU bytes that the mask takes: 0; \`npm run bench\` times no Kakuritsu layer that takes room enough to store one.
+
+On a GPU: unmeasured, kakuritsu and peers alike, and \`bench/peers/torch_bench.py\` with them.
+
+## Beside other frameworks
+
+Their time, and over ours. ${source(peers)}
+
+${peerTable()}
+${failures.map(({ row, peer, failed }) => `\n- ${peer}, ${row}: ${failed}`).join('')}
+
+## Kernels and jobs
+
+${source(bench)}
+${[...new Set(bench.rows.map(({ family }) => family))].map((family) => `\n### ${family || 'ceilings'}\n\n${familyTable(family)}`).join('\n')}`)
