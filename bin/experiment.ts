@@ -7,25 +7,14 @@ import {
   describeAdapter,
   describeNoise,
   EXPERIMENT_DEFAULTS,
+  type ExperimentOptions,
   type ExperimentResult,
   openDevice,
   parseCount,
   runCommand,
   runExperiment,
 } from '../imagenet/index.ts'
-import { type ResNetName, resnetNames } from '../nn/index.ts'
-
-interface Values {
-  base?: ResNetName
-  steps: number
-  batchSize: number
-  trainImages: number
-  valImages: number
-  epochs: number
-  seed: number
-  gpu?: string
-  output: string
-}
+import { resnetNames } from '../nn/index.ts'
 
 const count = (option: string, least?: number) => (text: string) => parseCount(option, text, least)
 const { steps, batchSize, trainImages, valImages, epochs, seed } = EXPERIMENT_DEFAULTS
@@ -45,7 +34,7 @@ const command = new Command('experiment')
   .option('--seed <n>', 'of weights, order and masks', count('--seed', 0), seed)
   .option('--gpu <which>', 'number of an adapter, or a part of its name')
   .option('--output <DIR>', 'folder for the files', join('runs', 'mnist'))
-  .action(async ({ gpu, ...options }: Values) => {
+  .action(async ({ gpu, ...options }: ExperimentOptions & { gpu?: string }) => {
     const start = performance.now()
     const device = await openDevice({ gpu })
     try {

@@ -2,7 +2,6 @@
 import { copyFileSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import {
-  type Checkpoint,
   type CheckpointInfo,
   decodeCheckpoint,
   encodeCheckpoint,
@@ -43,7 +42,9 @@ export interface RunCheckpoint {
   state: RunState
   /** Of the run that saved it. */
   options: SettledOptions
-  load(parts: RunParts): void
+  /** Loads the network's state; best before it is on a device, so that nothing is drawn in vain. */
+  loadModel(model: Module): void
+  loadProgress(optimizer: Optimizer, scheduler: StepLR): void
 }
 
 /** @throws UsageError when the file cannot be read or is no checkpoint. */
@@ -54,14 +55,13 @@ export function readRunCheckpoint(file: string): RunCheckpoint {
     file,
     state: { epoch, step, globalStep, bestAcc1, totals: { ...noTotals(), ...totals } },
     options: info.options as unknown as SettledOptions,
-    load: (parts) => refuseMisfits(file, () => loadParts(state, parts)),
+    loadModel: (model) => refuseMisfits(file, () => model.loadStateDict(state.model)),
+    loadProgress: (optimizer, scheduler) =>
+      refuseMisfits(file, () => {
+        optimizer.loadStateDict(state.optimizer)
+        scheduler.loadStateDict(state.scheduler)
+      }),
   }
-}
-
-function loadParts(checkpoint: Omit<Checkpoint, 'info'>, { model, optimizer, scheduler }: RunParts): void {
-  model.loadStateDict(checkpoint.model)
-  optimizer.loadStateDict(checkpoint.optimizer)
-  scheduler.loadStateDict(checkpoint.scheduler)
 }
 
 /**

@@ -45,14 +45,25 @@ export class Run {
   /** Of the first epoch's first steps. */
   #profile: StepProfile | null = null
 
-  constructor(device: Device, options: SettledOptions, dataset: Dataset, evaluationNoise: HeadNoise | null) {
+  /**
+   * @param checkpoint where to go on; null: from the start
+   * @throws UsageError when weights or checkpoint do not fit the network
+   */
+  constructor(
+    device: Device,
+    options: SettledOptions,
+    dataset: Dataset,
+    evaluationNoise: HeadNoise | null,
+    checkpoint: RunCheckpoint | null,
+  ) {
     const { batchSize, imageSize, seed, workers } = options
     this.#device = device
     this.#options = options
     this.#evaluationNoise = evaluationNoise
     this.#generator = new Generator(seed)
     this.#model = new ExperimentNet(options, dataset.train.classes.length, this.#generator)
-    if (options.pretrained !== undefined) loadBase(this.#model.base, options.pretrained)
+    if (checkpoint) checkpoint.loadModel(this.#model)
+    else if (options.pretrained !== undefined) loadBase(this.#model.base, options.pretrained)
     this.#model.to(device, { seed })
     if (isFrozen(options)) this.#model.base.requiresGrad(false)
     const { lr, momentum, weightDecay } = options
@@ -64,13 +75,11 @@ export class Run {
     this.#trainLoader = new Loader(dataset.train, { ...common, shuffle: true, limit: options.limitTrain })
     this.#valLoader = new Loader(dataset.val, { ...common, shuffle: false, limit: options.limitVal })
     this.#state = { epoch: options.startEpoch, step: 0, globalStep: 0, totals: noTotals(), bestAcc1: 0 }
-  }
-
-  /** Goes on where a checkpoint was saved. */
-  restore({ state, load }: RunCheckpoint): void {
-    load(this.#parts)
-    this.#state = structuredClone(state)
-    this.#resumedAt = structuredClone(state)
+    if (checkpoint) {
+      checkpoint.loadProgress(this.#optimizer, this.#schedule)
+      this.#state = structuredClone(checkpoint.state)
+      this.#resumedAt = checkpoint.state
+    }
   }
 
   /** Trains to the last epoch, validating and saving after each. Returns the exit status. */

@@ -3,8 +3,9 @@ import type { Device } from '../engine/index.ts'
 import { type RunCheckpoint, readRunCheckpoint } from './checkpoint.ts'
 import { openDataset } from './dataset.ts'
 import { adapterLine, describeAdapter } from './gpu.ts'
-import { evaluationNoise, settle, type TrainRequest } from './options.ts'
+import { evaluationNoise, type TrainRequest } from './options.ts'
 import { Run } from './run.ts'
+import { settle } from './settle.ts'
 
 /**
  * Trains or evaluates, as the options say; returns the command's exit status.
@@ -19,12 +20,14 @@ export async function train(request: TrainRequest, open: () => Promise<Device>):
   const dataset = openDataset(options)
   const device = await open()
   console.log(adapterLine(describeAdapter(device)))
-  const run = new Run(device, options, dataset, noise)
   try {
-    if (checkpoint) run.restore(checkpoint)
-    return options.evaluate ? await run.evaluate() : await run.train()
+    const run = new Run(device, options, dataset, noise, checkpoint)
+    try {
+      return options.evaluate ? await run.evaluate() : await run.train()
+    } finally {
+      await run.close()
+    }
   } finally {
-    await run.close()
     device.destroy()
   }
 }

@@ -1,0 +1,50 @@
+/** What a run goes by: the options given, what a checkpoint carries over, and defaults that depend on both. */
+import { randomInt } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import type { RunCheckpoint } from './checkpoint.ts'
+import { UsageError } from './errors.ts'
+import { isFrozen, type SettledOptions, type TrainOptions, type TrainRequest } from './options.ts'
+
+/** Options that say where a run goes on and what is done now; a checkpoint's do not carry over. */
+const OF_THIS_PROCESS = ['resume', 'evaluate', 'output', 'switch', 'evalHead', 'startEpoch', 'profile'] as const
+
+/**
+ * Decides what was left open. What the user did not give is as in the checkpoint resumed, where there is one.
+ * @throws UsageError for options that contradict each other or the checkpoint.
+ */
+export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoint | null): SettledOptions {
+  const merged = { ...options }
+  if (checkpoint) {
+    const carried = Object.entries(checkpoint.options).filter(
+      ([name]) => !given.has(name as keyof TrainOptions) && !(OF_THIS_PROCESS as readonly string[]).includes(name),
+    )
+    Object.assign(merged, Object.fromEntries(carried))
+    refuseOtherModel(merged, checkpoint.options)
+    if (checkpoint.state.step > 0 && merged.batchSize !== checkpoint.options.batchSize)
+      throw new UsageError(
+        `the checkpoint is from within an epoch of batches of ${checkpoint.options.batchSize}: finish that epoch before --batch-size changes`,
+      )
+  }
+  if (merged.evaluate && merged.resume === undefined && merged.pretrained === undefined)
+    console.error('train: no --resume: this evaluates random weights')
+  if (merged.freezeBn && !isFrozen(merged))
+    throw new UsageError('--freeze-bn is for a frozen base: add --pretrained or --freeze')
+  return {
+    ...merged,
+    lr: merged.lr ?? (isFrozen(merged) ? 0.01 : 0.1),
+    seed: merged.seed ?? randomInt(2 ** 48 - 1),
+    output: merged.output ?? (merged.resume === undefined ? newFolder(merged) : dirname(merged.resume)),
+  }
+}
+
+function refuseOtherModel(options: TrainOptions, trained: TrainOptions): void {
+  for (const name of ['base', 'arch'] as const)
+    if (options[name] !== trained[name])
+      throw new UsageError(
+        `the checkpoint is of --${name} ${trained[name]}, not ${options[name]}: leave --${name} out${name === 'arch' ? ' (--eval-head evaluates a head any way)' : ''}`,
+      )
+}
+
+/** `runs/2026-11-24T07-30-00-resnet152-Kakuritsu`: a folder that no earlier run has written to. */
+const newFolder = ({ base, arch }: TrainOptions): string =>
+  join('runs', `${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}-${base}-${arch}`)
