@@ -92,7 +92,8 @@ export class Run {
       while (this.#state.epoch < epochs) {
         await this.#trainEpoch(interrupt)
         if (interrupt.requested) return await this.#leave()
-        last = await this.#validate(this.#state.epoch)
+        last = await this.#validate(this.#state.epoch, interrupt)
+        if (!last) return await this.#leave()
         const best = last.acc1 > this.#state.bestAcc1
         if (best) this.#state.bestAcc1 = last.acc1
         this.#schedule.step()
@@ -168,8 +169,8 @@ export class Run {
     this.#profile = null
   }
 
-  /** Loss and accuracy on the validation images, the head under its evaluation noise. */
-  async #validate(epoch: number): Promise<Averages> {
+  /** Loss and accuracy on the validation images, the head under its evaluation noise; null when interrupted. */
+  async #validate(epoch: number, interrupt?: Interrupt): Promise<Averages | null> {
     const { batchSize, printFreq } = this.#options
     const { steps } = this.#valLoader
     this.#model.eval()
@@ -183,9 +184,10 @@ export class Run {
       sample += batch.labels.length
       return evaluateStep(this.#device, this.#model, batch)
     }
+    const samples = this.#samples(this.#valLoader, 0, times.data)
     let step = 0
     let before = performance.now()
-    for await (const result of pipelined(this.#samples(this.#valLoader, 0, times.data), work)) {
+    for await (const result of pipelined(samples, work, () => interrupt?.requested === true)) {
       times.batch.add((performance.now() - before) / 1000)
       before = performance.now()
       addBatch(totals, result)
@@ -195,6 +197,7 @@ export class Run {
       step++
     }
     progress.end()
+    if (interrupt?.requested) return null
     const result = averages(totals)
     console.log(validationLine(result))
     this.#writeMetrics('val', epoch, step, result, times.batch)
@@ -226,7 +229,7 @@ export class Run {
     return saveRunCheckpoint(this.#options.output, contents)
   }
 
-  /** Saves in the middle of an epoch and says how to go on. */
+  /** Saves where the run is and says how to go on. A run that left in a validation begins that anew. */
   async #leave(): Promise<number> {
     const { epoch, step } = this.#state
     const file = await this.#save(false)

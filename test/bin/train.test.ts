@@ -66,6 +66,21 @@ test('an interrupted run saves, and resumed ends with the same bits', async () =
   assert.equal(numbers('interrupted'), numbers('whole'))
 })
 
+test('a run interrupted in a validation resumes with that validation', async () => {
+  const to = output('validating')
+  const once = [...MNIST, '--limit-val', '40', '--epochs', '1', '--output', to]
+  const first = await runBin('train', once, (child, stdout) => {
+    if (stdout.includes('Test: [0/5]')) child.kill('SIGINT')
+  })
+  assert.is(first.status, 130, first.stderr)
+  assert.match(first.stdout, /interrupted: epoch 0, step 4 saved/)
+  const second = await runBin('train', ['--resume', join(to, CHECKPOINT)])
+  assert.is(second.status, 0, second.stderr)
+  assert.not.match(second.stdout, /^Epoch/m)
+  assert.match(second.stdout, /^ \* Acc@1/m)
+  assert.is(contents(join(to, CHECKPOINT)).metadata.epoch, '1')
+})
+
 test('evaluates a checkpoint as it trained, without noise, and with other noise', async () => {
   const evaluate = async (...args: string[]) => {
     const file = join(output('whole'), CHECKPOINT)
