@@ -68,9 +68,12 @@ test('an interrupted run saves, and resumed ends with the same bits', async () =
 
 test('a run interrupted in a validation resumes with that validation', async () => {
   const to = output('validating')
+  let interrupted = false
   const once = [...MNIST, '--limit-val', '40', '--epochs', '1', '--output', to]
   const first = await runBin('train', once, (child, stdout) => {
-    if (stdout.includes('Test: [0/5]')) child.kill('SIGINT')
+    if (interrupted || !stdout.includes('Test: [0/5]')) return
+    interrupted = true
+    child.kill('SIGINT')
   })
   assert.is(first.status, 130, first.stderr)
   assert.match(first.stdout, /interrupted: epoch 0, step 4 saved/)
