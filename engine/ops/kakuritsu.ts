@@ -77,19 +77,15 @@ export function kakuritsuLinear(x: Tensor, weight: Tensor, p: number, options: K
   )
 }
 
-/**
- * How a kernel's threads get the values that they share and the vectors that they read; the shaders say why.
- * 'scalar' takes any size, the others rows of whole vectors of four.
- */
-const FORMS = {
-  subgroup: { threads: 8, sources: [shareSubgroupSource, vectorsSource] },
-  vector: { threads: 64, sources: [shareSource, vectorsSource] },
-  scalar: { threads: 64, sources: [shareSource, scalarsSource] },
+/** How a workgroup's threads get values that all of them need; the shaders say why. */
+const SHARING = {
+  subgroup: { threads: 8, source: shareSubgroupSource },
+  each: { threads: 64, source: shareSource },
 }
-type Form = keyof typeof FORMS
+type Sharing = keyof typeof SHARING
 
-/** The form to use whatever the adapter, for tests and measurements. */
-export const kakuritsuForm: { name: Form | null } = { name: null }
+/** The way to share whatever the adapter, for tests and measurements. */
+export const kakuritsuSharing: { name: Sharing | null } = { name: null }
 
 interface Params extends Readonly<Record<string, number>> {
   readonly batch: number
@@ -99,59 +95,64 @@ interface Params extends Readonly<Record<string, number>> {
   readonly p: number
 }
 
-/** What a dispatch covers: neighbouring threads take neighbours `across`, workgroups and tiles go `along`. */
+/**
+ * What a dispatch covers: neighbouring threads take neighbours `across`, neighbouring workgroups go `along`, so that those
+ * that read the same weights run at about the same time.
+ */
 interface Tiles {
   across: number
   along: number
   constants?: Constants
 }
 
-/** A kernel that draws the mask, in the forms that it is used in. */
+/** A kernel that draws the mask, in the forms that adapters and sizes want. */
 class MaskedKernel {
   readonly #name: string
   readonly #source: string
-  readonly #tiles: (params: Params, form: Form) => Tiles
-  readonly #forms = new Map<Form, Kernel>()
+  readonly #tiles: (params: Params, sharing: Sharing) => Tiles
+  readonly #forms = new Map<string, Kernel>()
 
-  constructor(name: string, source: string, tiles: (params: Params, form: Form) => Tiles) {
+  constructor(name: string, source: string, tiles: (params: Params, sharing: Sharing) => Tiles) {
     this.#name = name
     this.#source = source
     this.#tiles = tiles
   }
 
   run(device: Device, params: Params, bindings: readonly Tensor[]): void {
-    const form = chooseForm(device, params)
-    const { threads } = FORMS[form]
-    const { across, along, constants } = this.#tiles(params, form)
-    this.#kernel(form)
+    const sharing = chooseSharing(device)
+    const { threads } = SHARING[sharing]
+    const { across, along, constants } = this.#tiles(params, sharing)
+    const wholeVectors = params.inputs % 4 === 0 && params.cells % 4 === 0
+    this.#form(sharing, wholeVectors ? 'vectors' : 'scalars')
       .with({ THREADS: threads, FIRST_DIGITS: params.p === HALF ? 1 : 10, ...constants })
-      .run(device, params, bindings, [Math.ceil(across / threads), along])
+      .run(device, params, bindings, [along, Math.ceil(across / threads)])
   }
 
-  #kernel(form: Form): Kernel {
-    let kernel = this.#forms.get(form)
+  #form(sharing: Sharing, reads: 'vectors' | 'scalars'): Kernel {
+    const name = `${this.#name} ${sharing} ${reads}`
+    let kernel = this.#forms.get(name)
     if (!kernel) {
-      const sources = [...FORMS[form].sources, randomSource, maskSource, this.#source]
-      this.#forms.set(form, (kernel = new Kernel(`${this.#name} ${form}`, sources)))
+      const readSource = reads === 'vectors' ? vectorsSource : scalarsSource
+      kernel = new Kernel(name, [SHARING[sharing].source, readSource, randomSource, maskSource, this.#source])
+      this.#forms.set(name, kernel)
     }
     return kernel
   }
 }
 
-function chooseForm({ software, subgroups }: Device, { inputs, cells }: Params): Form {
-  if (kakuritsuForm.name) return kakuritsuForm.name
-  if (inputs % 4 !== 0 || cells % 4 !== 0) return 'scalar'
-  return software && subgroups && subgroups.min >= FORMS.subgroup.threads ? 'subgroup' : 'vector'
+function chooseSharing({ software, subgroups }: Device): Sharing {
+  if (kakuritsuSharing.name) return kakuritsuSharing.name
+  return software && subgroups && subgroups.min >= SHARING.subgroup.threads ? 'subgroup' : 'each'
 }
 
 /** Groups of 16 samples, counted from the step's first, that a batch touches. */
 const sampleGroups = ({ batch, first_sample }: Params) => Math.ceil(((first_sample % 16) + batch) / 16)
 
-const forward = new MaskedKernel('kakuritsu_forward', forwardSource, (params, form) => {
+const forward = new MaskedKernel('kakuritsu_forward', forwardSource, (params, sharing) => {
   const groups = sampleGroups(params)
   // Two groups share what is read of the weights, which is dear on a software adapter, as long as the code of a step fits
   // a CPU's instruction cache (32 KiB), which drawing all digits twice does not. A GPU would rather have threads.
-  const together = form === 'subgroup' && groups > 1 && params.p === HALF ? 2 : 1
+  const together = sharing === 'subgroup' && groups > 1 && params.p === HALF ? 2 : 1
   const along = Math.ceil(groups / together)
   return { across: Math.ceil(params.cells / 4), along, constants: { SAMPLE_GROUPS: together } }
 })

@@ -48,9 +48,9 @@ fn write_sums(sums: ptr<function, array<vec4f, 4>>, inputs_quad: u32, quad: u32)
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let quad = wg.x * THREADS + thread;
+  let quad = wg.y * THREADS + thread;
   let column = min(quad, (params.cells - 1u) / 4u);
-  first_quad = wg.y * 4u;
+  first_quad = wg.x * 4u;
   let pair = 2u * first_quad;
 
   var sums0: array<vec4f, 4>;

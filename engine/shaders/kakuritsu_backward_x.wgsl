@@ -52,9 +52,9 @@ fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let inputs_quad = wg.x * THREADS + thread;
+  let inputs_quad = wg.y * THREADS + thread;
   let line = min(4u * inputs_quad + vec4u(0u, 1u, 2u, 3u), vec4u(params.inputs - 1u));
-  let group = params.first_sample / 16u + wg.y;
+  let group = params.first_sample / 16u + wg.x;
   // Wraps below zero where an earlier part of the step has the group's first samples; such rows are beyond the batch.
   let row = 16u * group - params.first_sample;
 

@@ -51,9 +51,9 @@ fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let quad = wg.x * THREADS + thread;
+  let quad = wg.y * THREADS + thread;
   let column = min(quad, (params.cells - 1u) / 4u);
-  let group = params.first_sample / 16u + wg.y * SAMPLE_GROUPS;
+  let group = params.first_sample / 16u + wg.x * SAMPLE_GROUPS;
   // Wraps below zero where an earlier part of the step has the group's first samples; such rows are beyond the batch.
   let row = 16u * group - params.first_sample;
 

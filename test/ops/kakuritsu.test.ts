@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { scope, Tensor } from '../../engine/index.ts'
-import { kakuritsuForm, kakuritsuLinear } from '../../engine/ops/kakuritsu.ts'
+import { kakuritsuLinear, kakuritsuSharing } from '../../engine/ops/kakuritsu.ts'
 import { linear } from '../../engine/ops/matmul.ts'
 import type { Key } from '../../engine/random.ts'
 import { testDevice } from '../device.ts'
@@ -239,23 +239,27 @@ edges('says what is wrong', async () => {
   )
 })
 
-for (const form of ['subgroup', 'vector', 'scalar'] as const)
-  for (const p of [0.5, 0.3])
-    edges(`every adapter's form of the kernels gives the same: ${form}, p = ${p}`, async () => {
-      const device = await testDevice()
-      if (form === 'subgroup' && (device.subgroups?.min ?? 0) < 8) return
-      kakuritsuForm.name = form
-      try {
-        await checkOp({
-          name: form,
-          inputs: { x: random.normal([21, 36]), weight: random.normal([36, 20]) },
-          op: ({ x, weight }) => kakuritsuLinear(x, weight, p, { key: KEY, maskGradient: 'exact', sampleOffset: 9 }),
-          reference: ({ x, weight }) =>
-            reference(x, weight, { takesPart: mask(KEY, p), maskGradient: 'exact', sampleOffset: 9 }),
-        })
-      } finally {
-        kakuritsuForm.name = null
-      }
-    })
+for (const sharing of ['subgroup', 'each'] as const)
+  for (const [inputs, cells] of [
+    [36, 20],
+    [33, 18],
+  ])
+    for (const p of [0.5, 0.3])
+      edges(`every adapter's form gives the same: ${sharing}, [${inputs}, ${cells}], p = ${p}`, async () => {
+        const device = await testDevice()
+        if (sharing === 'subgroup' && (device.subgroups?.min ?? 0) < 8) return
+        kakuritsuSharing.name = sharing
+        try {
+          await checkOp({
+            name: sharing,
+            inputs: { x: random.normal([21, inputs]), weight: random.normal([inputs, cells]) },
+            op: ({ x, weight }) => kakuritsuLinear(x, weight, p, { key: KEY, maskGradient: 'exact', sampleOffset: 9 }),
+            reference: ({ x, weight }) =>
+              reference(x, weight, { takesPart: mask(KEY, p), maskGradient: 'exact', sampleOffset: 9 }),
+          })
+        } finally {
+          kakuritsuSharing.name = null
+        }
+      })
 
 edges.run()
