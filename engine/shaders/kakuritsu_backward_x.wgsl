@@ -62,7 +62,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   var sums1: array<vec4f, 8>;
   for (var quad = 0u; 4u * quad < params.cells; quad++) {
     let held0 = hold(row, quad, thread);
-    let held1 = hold(row + 8u, quad, thread);
     let w0 = read_quad(&w, line.x, params.cells, quad);
     let w1 = read_quad(&w, line.y, params.cells, quad);
     let w2 = read_quad(&w, line.z, params.cells, quad);
@@ -78,6 +77,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
       Column(vec4f(w0.w, w1.w, w2.w, w3.w), vec4u(low.ww, high.ww)),
     );
     add_all_cells(&sums0, held0, columns, 0u);
+    let held1 = hold(row + 8u, quad, thread);
     add_all_cells(&sums1, held1, columns, 8u);
   }
 

@@ -3,7 +3,8 @@
 //
 //   x [batch, inputs], w [inputs, cells], y [batch, cells]
 // Neighbouring threads take neighbouring quads of cells. A thread makes its four cells for SAMPLE_GROUPS (1 or 2) groups
-// of 16 samples. All reads of a step come before its arithmetic, in which a CPU's compiler then keeps sums in registers.
+// of 16 samples. The reads of a step come before its arithmetic group by group, which on lavapipe spills the fewest
+// registers.
 
 struct Params {
   batch: u32, inputs: u32, cells: u32,
@@ -64,12 +65,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   for (var pair = 0u; 2u * pair < params.inputs; pair++) {
     let held0 = hold(row, pair, thread);
     let held1 = hold(row + 8u, pair, thread);
-    var held2: Held;
-    var held3: Held;
-    if (SAMPLE_GROUPS == 2u) {
-      held2 = hold(row + 16u, pair, thread);
-      held3 = hold(row + 24u, pair, thread);
-    }
     let second = 2u * pair + 1u < params.inputs;
     let weights = array(
       read_quad(&w, 2u * pair, params.cells, column),
@@ -81,6 +76,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     add_pairs(&sums0, held0, weights, mask, 0u);
     add_pairs(&sums1, held1, weights, mask, 8u);
     if (SAMPLE_GROUPS == 2u) {
+      let held2 = hold(row + 16u, pair, thread);
+      let held3 = hold(row + 24u, pair, thread);
       let mask_above = synapse_mask(pair, quad, group + 1u) & exist;
       add_pairs(&sums2, held2, weights, mask_above, 0u);
       add_pairs(&sums3, held3, weights, mask_above, 8u);
