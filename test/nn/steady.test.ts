@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { backward, countTensors, crossEntropy, memoryOf, scope, Tensor } from '../../engine/index.ts'
+import { backward, countTensors, crossEntropy, kakuritsuLinear, memoryOf, scope, Tensor } from '../../engine/index.ts'
 import { BatchNorm2d, Conv2d, Flatten, Generator, Head, MaxPool2d, ReLU, Sequential, SGD } from '../../nn/index.ts'
 import { testDevice } from '../device.ts'
 
@@ -36,6 +36,19 @@ test('1,000 training steps keep GPU bytes, buffers and tensors flat', async () =
   optimizer.zeroGrad()
   optimizer.free()
   net.free()
+})
+
+test('the mask of a Kakuritsu layer takes no memory', () => {
+  const [batch, inputs, cells] = [64, 2048, 1000]
+  const memory = memoryOf(device)
+  scope(() => {
+    const [x, weight] = [Tensor.zeros(device, [batch, inputs]), Tensor.zeros(device, [inputs, cells])]
+    const before = memory.liveBytes
+    memory.peakBytes = before
+    kakuritsuLinear(x, weight, 0.5, { key: { seed: 1, layer: 0, step: 0 } })
+    // The output alone, rounded up by an eighth at most; the mask's bits would be 64 times as much.
+    assert.ok(memory.peakBytes - before <= batch * cells * 4 * 1.125)
+  })
 })
 
 test.run()
