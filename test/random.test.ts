@@ -1,5 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { empty, scope, Tensor } from '../engine/index.ts'
+import { Kernel } from '../engine/kernel.ts'
 import {
   imageStream,
   keyWords,
@@ -11,7 +13,10 @@ import {
   threefry4x32,
   type Words,
 } from '../engine/random.ts'
+import randomSource from '../engine/shaders/random.wgsl'
+import { testDevice } from './device.ts'
 import { answers } from './fixtures/threefry.ts'
+import casesSource from './fixtures/threefry.wgsl'
 
 const hex = (words: Words) => words.map((word) => word.toString(16).padStart(8, '0')).join(' ')
 
@@ -21,6 +26,22 @@ for (const { rounds, counter, key, answer } of answers)
   generator(`${rounds} rounds give the published answer for counter ${hex(counter)}`, () => {
     assert.is(hex(threefry4x32(counter, key, rounds)), hex(answer))
   })
+
+generator('the shader gives the published answers of 13 rounds', async () => {
+  const device = await testDevice()
+  const known = answers.filter(({ rounds }) => rounds === 13)
+  const words = await scope(() => {
+    const cases = Tensor.from(device, Uint32Array.from(known.flatMap(({ counter, key }) => [...counter, ...key])))
+    const out = empty(device, [known.length, 4], 'u32')
+    new Kernel('threefry', [randomSource, casesSource]).run(device, { count: known.length }, [cases, out], [1])
+    return out.readU32()
+  })
+  assert.is(known.length, 3)
+  assert.equal(
+    [...words],
+    known.flatMap(({ answer }) => [...answer]),
+  )
+})
 
 generator('a key is made of seed, layer and step, and refuses what it cannot hold', () => {
   assert.equal(keyWords({ seed: 5 * 2 ** 32 + 7, layer: 3, step: 9 }), [7, 5, 3, 9])
