@@ -25,10 +25,10 @@ export interface KakuritsuOptions {
   /** Decides the mask, with the sample's number, the cell and the input. */
   key: Key
   /**
-   * 'straight-through' ignores the mask backwards, as the original did: dx = dy · Wᵀ, dW = xᵀ · dy.
+   * 'straight-through' (unless given) ignores the mask backwards, as the original did: dx = dy · Wᵀ, dW = xᵀ · dy.
    * 'exact' is the gradient of what was computed, with the same mask.
    */
-  maskGradient: MaskGradient
+  maskGradient?: MaskGradient
   /** Which sample of the step x's first row is, where a step is computed in parts; 0 unless given. */
   sampleOffset?: number
 }
@@ -46,7 +46,7 @@ const HALF = RESOLUTION / 2
  * @throws ShapeError when the shapes do not fit; RangeError when p is outside [0, 1] or a number of the key is.
  */
 export function kakuritsuLinear(x: Tensor, weight: Tensor, p: number, options: KakuritsuOptions): Tensor {
-  const { key, maskGradient, sampleOffset = 0 } = options
+  const { key, maskGradient = 'straight-through', sampleOffset = 0 } = options
   checkShapes(x, weight)
   const threshold = probabilityBits('kakuritsuLinear', p, RESOLUTION)
   if (p === 1) return linear(x, weight)
