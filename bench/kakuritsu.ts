@@ -20,7 +20,7 @@ const [BATCH, INPUTS, CELLS] = [64, 2048, 1000]
 
 const KEY: Key = { seed: 2024, layer: 0, step: 7 }
 
-/** 0.5 takes one random bit a synapse; 0.3, in units of 2^-16 an odd number, takes two on average and up to 16. */
+/** 0.5 takes one random bit a synapse; 0.3 as many as decide on which side of it a synapse falls, two on average. */
 const PROBABILITIES = [0.5, 0.3]
 
 /** Samples, cells and inputs in which a result is checked; all of them along the axis that is summed. */

@@ -26,7 +26,7 @@ const command = new Command('bench:peers')
   .option('--gpu <which>', 'number of an adapter, or a part of its name')
   .option('--rounds <n>', 'how often each is timed', seconds('--rounds'), 5)
   .option('--sample <ms>', 'how long one timing lasts at least', seconds('--sample'), 200)
-  .option('--limit <s>', 'seconds that a row of one peer may take', seconds('--limit'), 300)
+  .option('--limit <s>', 'seconds that a row of one peer may take', seconds('--limit'), 600)
   .action(run)
 
 async function run({ filter, peer: wanted, json, gpu, rounds, sample, limit }) {
