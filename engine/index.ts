@@ -1,9 +1,10 @@
 /** The engine: tensors on a GPU, ops on them, and their gradients. It imports nothing of Node's. */
-export { backward, noGrad } from './autograd.ts'
+export { backward, noGrad, wantsGrad } from './autograd.ts'
 export { Device } from './device.ts'
 export { GpuError, ShapeError } from './errors.ts'
 export { memoryOf } from './memory.ts'
 export { type BatchNorm2dOptions, batchNorm2d } from './ops/batchnorm.ts'
+export { foldBatchNorm } from './ops/batchnorm_fold.ts'
 export { type Conv2dOptions, conv2d } from './ops/conv2d.ts'
 export { type DropoutOptions, dropout } from './ops/dropout.ts'
 export { add, addRelu, relu } from './ops/elementwise.ts'
@@ -22,4 +23,4 @@ export {
 } from './ops/update.ts'
 export { Profiler, type Span } from './profile.ts'
 export { imageStream, type Key, nameStream, type Stream, shuffled } from './random.ts'
-export { countTensors, type DType, empty, type Shape, scope, Tensor } from './tensor.ts'
+export { countTensors, type DType, empty, type Shape, scope, Tensor, unscoped } from './tensor.ts'

@@ -68,8 +68,10 @@ export class Kernel {
     if (bindings.length !== this.#access.length)
       throw new Error(`kernel ${this.name} has ${this.#access.length} storage bindings, ${bindings.length} given`)
     bindings.forEach(({ storage, shape }, i) => {
+      if (this.#access[i] !== 'storage') return
+      storage.version++
       // WebGPU refuses it too, but for a whole command buffer, without a name.
-      if (this.#access[i] === 'storage' && bindings.some((other, k) => k !== i && other.storage === storage))
+      if (bindings.some((other, k) => k !== i && other.storage === storage))
         throw new Error(`kernel ${this.name} would write a tensor ${show(shape)} that it is given twice`)
     })
     const compiled = this.#compile(device)

@@ -14,6 +14,8 @@ export class Storage {
   readonly id: number
   readonly buffer: GPUBuffer
   readonly bytes: number
+  /** Goes up with each write: what was computed from the contents holds as long as this stays. */
+  version = 0
   #memory: Memory
   #users = 0
 

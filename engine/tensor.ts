@@ -54,12 +54,13 @@ export class Tensor {
   static from(device: Device, data: Float32Array | Uint32Array, shape: Shape = [data.length]): Tensor {
     if (data.length !== sizeOf(shape)) throw new ShapeError(`${show(shape)} does not hold ${data.length} elements`)
     const tensor = empty(device, shape, data instanceof Uint32Array ? 'u32' : 'f32')
-    if (data.length) device.write(tensor.storage.buffer, data)
+    if (data.length) tensor.write(data)
     return tensor
   }
 
   static zeros(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
     const tensor = empty(device, shape, dtype)
+    tensor.storage.version++
     device.clear(tensor.storage.buffer)
     return tensor
   }
@@ -91,6 +92,7 @@ export class Tensor {
   /** Overwrites the elements in place, for parameters and buffers. */
   write(data: Float32Array | Uint32Array): void {
     if (data.length !== this.size) throw new ShapeError(`${show(this.shape)} does not hold ${data.length} elements`)
+    this.storage.version++
     this.device.write(this.storage.buffer, data)
   }
 
@@ -164,6 +166,16 @@ export function scope<T>(make: () => T): T {
     }
     if (outer) outer.nodes.push(...inner.nodes)
     else for (const node of inner.nodes) node.release()
+  }
+}
+
+/** Runs `make` as if outside any scope: what it makes is the caller's. For what is kept from one step to the next. */
+export function unscoped<T>(make: () => T): T {
+  const around = scopes.splice(0)
+  try {
+    return make()
+  } finally {
+    scopes.push(...around)
   }
 }
 

@@ -5,12 +5,14 @@ import {
   conv2d,
   dropout,
   flatten,
+  foldBatchNorm,
   kakuritsuLinear,
   linear,
   type MaskGradient,
   maxPool2d,
   relu,
   type Tensor,
+  unscoped,
 } from '../engine/index.ts'
 import type { Generator } from './generator.ts'
 import { byFanIn, constant, uniform } from './init.ts'
@@ -23,6 +25,16 @@ export interface Conv2dOptions {
   dilation?: number
   groups?: number
   bias?: boolean
+}
+
+/** What becomes of a convolution's sums: relu(sums · scale + bias + residual), as much of it as is given. */
+export interface Epilogue {
+  /** [outChannels] */
+  scale?: Tensor
+  bias?: Tensor
+  /** Of the result's shape. */
+  residual?: Tensor
+  relu?: boolean
 }
 
 /** Convolution. x: [N, H, W, inChannels] → [N, OH, OW, outChannels]. */
@@ -46,6 +58,11 @@ export class Conv2d extends Module {
 
   override forward(x: Tensor): Tensor {
     return conv2d(x, this.weight.tensor, { ...this.#options, bias: this.bias?.tensor })
+  }
+
+  /** `forward` without the bias, and what follows it, in the same pass; without gradients. */
+  convolve(x: Tensor, epilogue: Epilogue): Tensor {
+    return conv2d(x, this.weight.tensor, { ...this.#options, ...epilogue })
   }
 }
 
@@ -132,6 +149,8 @@ export class BatchNorm2d extends Module {
   readonly runningVar: Buffer
   readonly numBatchesTracked = new Counter()
   readonly #options: { eps: number; momentum: number }
+  /** `versions`: which contents of the state it was computed from. */
+  #folded: { scale: Tensor; shift: Tensor; versions: string } | null = null
 
   constructor(features: number, { eps = 1e-5, momentum = 0.1 }: BatchNorm2dLayerOptions = {}) {
     super()
@@ -150,15 +169,34 @@ export class BatchNorm2d extends Module {
   normalize(x: Tensor, after: AfterNorm = {}): Tensor {
     const { training } = this
     if (training) this.numBatchesTracked.value++
-    return batchNorm2d(x, {
-      ...after,
+    return batchNorm2d(x, { ...this.#state, ...this.#options, ...after, training })
+  }
+
+  /** What it does in eval mode, as x · scale + shift: [features] each. Computed anew when the state has changed. */
+  fold(): { scale: Tensor; shift: Tensor } {
+    const state = this.#state
+    const versions = Object.values(state).map(({ storage: { id, version } }) => `${id}.${version}`)
+    if (this.#folded?.versions !== String(versions)) {
+      this.forget()
+      const folded = unscoped(() => foldBatchNorm({ ...state, ...this.#options }))
+      this.#folded = { ...folded, versions: String(versions) }
+    }
+    return this.#folded
+  }
+
+  protected override forget(): void {
+    this.#folded?.scale.release()
+    this.#folded?.shift.release()
+    this.#folded = null
+  }
+
+  get #state() {
+    return {
       weight: this.weight.tensor,
       bias: this.bias.tensor,
       runningMean: this.runningMean.tensor,
       runningVar: this.runningVar.tensor,
-      training,
-      ...this.#options,
-    })
+    }
   }
 }
 

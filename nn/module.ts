@@ -109,8 +109,12 @@ export abstract class Module {
 
   /** Gives the memory of all parameters and buffers back. */
   free(): void {
+    for (const module of this.modules()) module.forget()
     for (const [, stored] of this.namedState()) stored.free()
   }
+
+  /** Gives back what it keeps of results computed from its state. */
+  protected forget(): void {}
 }
 
 /**

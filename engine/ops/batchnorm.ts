@@ -52,6 +52,9 @@ const FEW_SLICES = { LANES: 32, SPREAD: 1 }
 /** Threads of a workgroup of batchnorm_running.wgsl. */
 const RUNNING_LANES = 64
 
+/** PyTorch's. */
+export const DEFAULT_EPS = 1e-5
+
 export interface BatchNorm2dOptions {
   /** γ and β: [C]. */
   weight: Tensor
@@ -63,6 +66,7 @@ export interface BatchNorm2dOptions {
   training: boolean
   /** running ← (1 − momentum)·running + momentum·batch. */
   momentum?: number
+  /** DEFAULT_EPS unless given. */
   eps?: number
   /** Added to what was normalised: [N, H, W, C]. */
   residual?: Tensor
@@ -150,7 +154,7 @@ const emptyNormals = (device: Device, channels: number): Tensor => empty(device,
 function batchNormals(x: Tensor, layout: Layout, options: BatchNorm2dOptions): Tensor {
   const { device } = x
   const { channels } = layout
-  const { weight, bias, runningMean, runningVar, momentum = 0.1, eps = 1e-5 } = options
+  const { weight, bias, runningMean, runningVar, momentum = 0.1, eps = DEFAULT_EPS } = options
   return scope(() => {
     const { slices, params, workgroups } = sliceToSum(device, layout)
     const [means, squares] = emptyPair(device, [slices, channels])
@@ -164,7 +168,7 @@ function batchNormals(x: Tensor, layout: Layout, options: BatchNorm2dOptions): T
 
 /** What normalises with the running statistics. */
 function runningNormals(device: Device, { channels }: Layout, options: BatchNorm2dOptions): Tensor {
-  const { weight, bias, runningMean, runningVar, eps = 1e-5 } = options
+  const { weight, bias, runningMean, runningVar, eps = DEFAULT_EPS } = options
   const normals = emptyNormals(device, channels)
   const workgroups = Math.ceil(stepsOf(channels) / RUNNING_LANES)
   const bindings = [runningMean, runningVar, weight, bias, normals]

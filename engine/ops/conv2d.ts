@@ -1,12 +1,12 @@
 /** Convolution of images, as torch.nn.functional.conv2d, by implicit GEMM; in groups, directly. */
-import { record } from '../autograd.ts'
+import { record, wantsGrad } from '../autograd.ts'
 import { ShapeError, show } from '../errors.ts'
 import { Kernel, spread } from '../kernel.ts'
 import columnsToImageSource from '../shaders/conv2d_columns_to_image.wgsl'
 import resizeSource from '../shaders/resize_channels.wgsl'
-import { empty, scope, type Tensor } from '../tensor.ts'
+import { empty, type Shape, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
-import { gemm, gemmOverRows, gemmVariant } from './gemm.ts'
+import { type Epilogue, gemm, gemmOverRows, gemmVariant } from './gemm.ts'
 import { matrixRows, type Patches } from './patches.ts'
 import { sumRows } from './slices.ts'
 
@@ -19,6 +19,12 @@ const FEW_CHANNELS = 16
 export interface Conv2dOptions {
   /** [O] */
   bias?: Tensor
+  /** What the sums are multiplied by before the bias is added: [O]. */
+  scale?: Tensor
+  /** Added to the result: [N, OH, OW, O]. */
+  residual?: Tensor
+  /** Clamp the result at 0, NaN staying NaN. */
+  relu?: boolean
   /** Pixels from one output's window to the next, down and across. */
   stride?: number
   /** Zeros around the image, on each side. */
@@ -48,19 +54,23 @@ export interface Conv2dLayout {
 
 /**
  * y[n, oh, ow, o] = bias[o] + Σ x[n, oh·stride − padding + kh·dilation, ow·stride − padding + kw·dilation, c] ·
- * weight[kh, kw, c, o], where x is zero outside the image.
+ * weight[kh, kw, c, o], where x is zero outside the image. `scale`, `residual` and `relu` spare what follows a
+ * convolution in a residual block passes of its own. They have no gradients; batchNorm2d has, for use in training.
  * @param x [N, H, W, C]
  * @param weight [KH, KW, C / groups, O]
  * @returns [N, OH, OW, O], OH = ⌊(H + 2·padding − dilation·(KH − 1) − 1) / stride⌋ + 1
- * @throws ShapeError when the shapes or options do not fit.
+ * @throws ShapeError when the shapes or options do not fit; Error when `scale`, `residual` or `relu` is given and a
+ *   gradient wanted.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
-  const { bias } = options
+  const { bias, scale, residual, relu } = options
   const layout = layoutOf(x, weight, options)
+  if ((scale || residual || relu) && wantsGrad([x, weight, bias, scale, residual]))
+    throw new Error('conv2d: scale, residual and relu have no gradients: use noGrad, or ops that have them')
   const inGroups = layout.groups > 1
   const out = empty(x.device, [layout.images, layout.outHeight, layout.outWidth, layout.outputs])
-  if (inGroups) groupedForward(layout, x, weight, bias, out)
-  else forward(layout, x, weight, bias, out)
+  if (inGroups) groupedForward(layout, x, weight, options, out)
+  else forward(layout, x, weight, options, out)
   return record('conv2d', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy) => [
     x.requiresGrad ? (inGroups ? groupedData : dataGradient)(layout, dy, weight) : null,
     weight.requiresGrad ? (inGroups ? groupedWeight : weightGradient)(layout, x, dy) : null,
@@ -68,14 +78,18 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   ])
 }
 
-function forward(layout: Conv2dLayout, x: Tensor, weight: Tensor, bias: Tensor | undefined, out: Tensor): void {
+function forward(layout: Conv2dLayout, x: Tensor, weight: Tensor, epilogue: Epilogue, out: Tensor): void {
+  const { scale, bias, residual, relu } = epilogue
   const { images, channels, outHeight, outWidth, outputs } = layout
   const depth = storedChannels(layout, x)
   scope(() =>
     gemm({
       x: resizeChannels(x, channels, depth),
       weight: resizeChannels(weight, channels * outputs, depth * outputs),
+      scale,
       bias,
+      residual,
+      relu,
       out,
       rows: images * outHeight * outWidth,
       depth,
@@ -231,7 +245,7 @@ function resizeChannels(x: Tensor, from: number, to: number): Tensor {
 }
 
 function layoutOf(x: Tensor, weight: Tensor, options: Conv2dOptions): Conv2dLayout {
-  const { bias, stride = 1, padding = 0, dilation = 1, groups = 1 } = options
+  const { scale, bias, residual, stride = 1, padding = 0, dilation = 1, groups = 1 } = options
   const check = (fits: boolean, message: () => string) => {
     if (!fits) throw new ShapeError(`conv2d: ${message()} (x is ${show(x.shape)}, weight ${show(weight.shape)})`)
   }
@@ -249,15 +263,17 @@ function layoutOf(x: Tensor, weight: Tensor, options: Conv2dOptions): Conv2dLayo
   const expected = groupChannels * groups
   check(outputs % groups === 0, () => `${outputs} output channels do not fall into ${groups} groups`)
   check(channels === expected, () => `weight expects ${expected} input channels, x has ${channels}`)
-  if (bias)
-    check(
-      bias.shape.length === 1 && bias.size === outputs,
-      () => `bias must be [${outputs}], given ${show(bias.shape)}`,
-    )
+  const checkShape = (name: string, tensor: Tensor | undefined, shape: Shape) => {
+    if (tensor)
+      check(show(tensor.shape) === show(shape), () => `${name} must be ${show(shape)}, given ${show(tensor.shape)}`)
+  }
+  checkShape('scale', scale, [outputs])
+  checkShape('bias', bias, [outputs])
   const extent = (size: number, kernel: number) =>
     Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
   const [outHeight, outWidth] = [extent(height, kernelHeight), extent(width, kernelWidth)]
   check(outHeight > 0 && outWidth > 0, () => `the image is smaller than the kernel, dilated by ${dilation}`)
+  checkShape('residual', residual, [images, outHeight, outWidth, outputs])
   const sizes = { images, height, width, channels, outHeight, outWidth, outputs, kernelHeight, kernelWidth }
   return { ...sizes, stride, padding, dilation, groups }
 }

@@ -4,20 +4,23 @@ import forwardSource from '../shaders/conv2d_grouped.wgsl'
 import dataSource from '../shaders/conv2d_grouped_data.wgsl'
 import paramsSource from '../shaders/conv2d_grouped_params.wgsl'
 import weightSource from '../shaders/conv2d_grouped_weight.wgsl'
+import epilogueSource from '../shaders/gemm_epilogue.wgsl'
 import { empty, type Tensor } from '../tensor.ts'
 import type { Conv2dLayout } from './conv2d.ts'
+import { type Epilogue, epilogueBindings, epilogueFlags } from './gemm.ts'
 import { sumInSlices } from './slices.ts'
 
-const forwardKernel = new Kernel('conv2d_grouped', [paramsSource, forwardSource])
+const forwardKernel = new Kernel('conv2d_grouped', [paramsSource, epilogueSource, forwardSource])
 const dataKernel = new Kernel('conv2d_grouped_data', [paramsSource, dataSource])
 const weightKernel = new Kernel('conv2d_grouped_weight', [paramsSource, weightSource])
 
 /** Threads of a workgroup of these kernels. */
 const GROUP = 64
 
-export function groupedForward(layout: Conv2dLayout, x: Tensor, weight: Tensor, bias: Tensor | undefined, out: Tensor) {
-  const params = { ...paramsOf(layout), size: out.size, hasBias: bias ? 1 : 0 }
-  forwardKernel.run(x.device, params, [x, weight, bias ?? weight, out], spread(x.device, out.size, GROUP))
+export function groupedForward(layout: Conv2dLayout, x: Tensor, weight: Tensor, epilogue: Epilogue, out: Tensor) {
+  const params = { ...paramsOf(layout), size: out.size, ...epilogueFlags(epilogue) }
+  const bindings = [x, weight, ...epilogueBindings(epilogue, weight), out]
+  forwardKernel.run(x.device, params, bindings, spread(x.device, out.size, GROUP))
 }
 
 export function groupedData(layout: Conv2dLayout, dy: Tensor, weight: Tensor): Tensor {
@@ -43,5 +46,5 @@ function paramsOf({ images, groups, ...layout }: Conv2dLayout) {
   const { channels, outputs, outHeight, outWidth } = layout
   const rows = images * outHeight * outWidth
   const inGroup = { groupChannels: channels / groups, groupOutputs: outputs / groups }
-  return { ...layout, ...inGroup, rows, sliceRows: rows, hasBias: 0 }
+  return { ...layout, ...inGroup, rows, sliceRows: rows, ...epilogueFlags({}) }
 }

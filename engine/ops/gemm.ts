@@ -5,6 +5,7 @@
  */
 import type { Device } from '../device.ts'
 import { Kernel, spread } from '../kernel.ts'
+import epilogueSource from '../shaders/gemm_epilogue.wgsl'
 import overRowsParamsSource from '../shaders/gemm_over_rows_params.wgsl'
 import overRowsSubgroupSource from '../shaders/gemm_over_rows_subgroup.wgsl'
 import overRowsTiledSource from '../shaders/gemm_over_rows_tiled.wgsl'
@@ -25,14 +26,19 @@ export type GemmVariant = 'tiled' | 'subgroup'
 
 const kernels = {
   tiled: {
-    straight: new Kernel('gemm_tiled', [patchesSource, tiledSource]),
-    transposed: new Kernel('gemm_tiled_transposed', [patchesSource, tiledSource], { TRANSPOSED: 1 }),
+    straight: new Kernel('gemm_tiled', [patchesSource, epilogueSource, tiledSource]),
+    transposed: new Kernel('gemm_tiled_transposed', [patchesSource, epilogueSource, tiledSource], { TRANSPOSED: 1 }),
     overRows: new Kernel('gemm_over_rows_tiled', [overRowsParamsSource, overRowsTiledSource]),
     tile: { rows: 64, columns: 64 },
   },
   subgroup: {
-    straight: new Kernel('gemm_subgroup', [subgroupRowsSource, patchesSource, subgroupSource]),
-    transposed: new Kernel('gemm_subgroup_transposed', [subgroupRowsSource, patchesSource, subgroupTransposedSource]),
+    straight: new Kernel('gemm_subgroup', [subgroupRowsSource, patchesSource, epilogueSource, subgroupSource]),
+    transposed: new Kernel('gemm_subgroup_transposed', [
+      subgroupRowsSource,
+      patchesSource,
+      epilogueSource,
+      subgroupTransposedSource,
+    ]),
     overRows: new Kernel('gemm_over_rows_subgroup', [subgroupRowsSource, overRowsParamsSource, overRowsSubgroupSource]),
     tile: { rows: 32, columns: 64 },
   },
@@ -54,10 +60,34 @@ export function gemmVariant({ software, subgroups }: Device): GemmVariant {
   return forced ?? (software ? 'subgroup' : 'tiled')
 }
 
-export interface Gemm {
+/** What becomes of the sums as they are written, as much of it as is given: relu(sums · scale + bias + residual). */
+export interface Epilogue {
+  /** [columns] */
+  scale?: Tensor
+  bias?: Tensor
+  /** As the output. */
+  residual?: Tensor
+  relu?: boolean
+}
+
+/** The flags of gemm_epilogue.wgsl. */
+export const epilogueFlags = ({ scale, bias, residual, relu }: Epilogue) => ({
+  hasScale: scale ? 1 : 0,
+  hasBias: bias ? 1 : 0,
+  hasResidual: residual ? 1 : 0,
+  relu: relu ? 1 : 0,
+})
+
+/** The bindings of gemm_epilogue.wgsl but for the last; `any` stands for what is not given. */
+export const epilogueBindings = ({ scale, bias, residual }: Epilogue, any: Tensor): Tensor[] => [
+  scale ?? any,
+  bias ?? any,
+  residual ?? any,
+]
+
+export interface Gemm extends Epilogue {
   x: Tensor
   weight: Tensor
-  bias?: Tensor
   out: Tensor
   /** Output pixels, or rows of a matrix. */
   rows: number
@@ -71,19 +101,19 @@ export interface Gemm {
   placement?: Placement
 }
 
-/** out = patches(x) · weight + bias. */
-export function gemm({ x, weight, bias, out, rows, depth, columns, transposed, ...geometry }: Gemm): void {
+/** out = patches(x) · weight, and what follows. */
+export function gemm({ x, weight, out, rows, depth, columns, transposed, ...more }: Gemm): void {
   const { device } = out
-  const { patches, placement } = withoutPadding(geometry.patches, geometry.placement ?? everywhere(geometry.patches))
+  const { patches, placement } = withoutPadding(more.patches, more.placement ?? everywhere(more.patches))
   // The subgroup kernels read x and a transposed weight in pairs along the depth, and a straight weight in quads.
   const fits = patches.channelStride === 1 && depth % 2 === 0 && (transposed || columns % 4 === 0)
   const variant = kernels[fits ? gemmVariant(device) : 'tiled']
   const columnTiles = Math.ceil(columns / variant.tile.columns)
   const tiles = Math.ceil(rows / variant.tile.rows) * columnTiles
-  const sizes = { rows, depth, columns, columnTiles, tiles, hasBias: bias ? 1 : 0 }
+  const sizes = { rows, depth, columns, columnTiles, tiles }
   const kernel = transposed ? variant.transposed : variant.straight
-  const params = { ...sizes, ...patches, ...placement }
-  kernel.run(device, params, [x, weight, bias ?? weight, out], spread(device, tiles, 1))
+  const params = { ...sizes, ...patches, ...placement, ...epilogueFlags(more) }
+  kernel.run(device, params, [x, weight, ...epilogueBindings(more, weight), out], spread(device, tiles, 1))
 }
 
 export interface GemmOverRows {

@@ -1,16 +1,15 @@
 // Convolution in groups: each group of output channels sees its own group of input channels. Direct, one output a
-// thread: with few channels a group there is no matrix product worth tiling.
+// thread: with few channels a group there is no matrix product worth tiling. gemm_epilogue.wgsl follows.
 //
 //   x:      [images, height, width, channels]
 //   weight: [kernelHeight, kernelWidth, groupChannels, outputs]
-//   bias:   [outputs], or any buffer when hasBias is 0
 //   out:    [images, outHeight, outWidth, outputs], size floats
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+alias Outputs = f32;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -25,7 +24,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let firstChannel = output / params.groupOutputs * params.groupChannels;
 
   var sum = 0.0;
-  if (params.hasBias == 1) { sum = bias[output]; }
   for (var kh = 0u; kh < params.kernelHeight; kh++) {
     let ih = u32(h + i32(kh * params.dilation));
     if (ih >= params.height) { continue; }
@@ -37,5 +35,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       for (var c = 0u; c < params.groupChannels; c++) { sum += x[first + c] * weight[tap + c * params.outputs]; }
     }
   }
-  out[i] = sum;
+  finish(sum, affineOf(output), i);
 }

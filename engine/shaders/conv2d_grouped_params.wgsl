@@ -6,7 +6,8 @@ struct Params {
   outHeight: u32, outWidth: u32, outputs: u32,
   kernelHeight: u32, kernelWidth: u32, groupChannels: u32, groupOutputs: u32,
   stride: u32, padding: u32, dilation: u32,
-  hasBias: u32,
+  // Of gemm_epilogue.wgsl, which follows the forward kernel.
+  hasScale: u32, hasBias: u32, hasResidual: u32, relu: u32,
   // Rows (output pixels) that there are, and that one slice of the weight's gradient sums.
   rows: u32, sliceRows: u32,
 }

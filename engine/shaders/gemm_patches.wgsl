@@ -3,8 +3,7 @@
 //
 //   x:      [images, height, width, pixelStride] images; a matrix is so many images of one pixel
 //   weight: [taps of the whole kernel, depth, columns], or [..., columns, depth] where a kernel says so
-//   bias:   [columns], or any buffer when hasBias is 0
-//   out:    [images, outHeight, outWidth, columns]
+//   out:    [images, outHeight, outWidth, columns], written by gemm_epilogue.wgsl
 //
 // Row r is pixel (h, w) of a grid [images, gridHeight, gridWidth]. Its tap (i, j) of tapsH × tapsW reads x at
 // (h · step + offsetH + i · tapStep, w · step + offsetW + j · tapStep), zero outside the image, and multiplies it
@@ -20,7 +19,8 @@ struct Params {
   tapsH: u32, tapsW: u32, tapStep: i32,
   kernelWidth: u32, firstTapH: u32, firstTapW: u32, weightTapStep: u32,
   outHeight: u32, outWidth: u32, outStep: u32, outOffsetH: u32, outOffsetW: u32,
-  columnTiles: u32, tiles: u32, hasBias: u32,
+  columnTiles: u32, tiles: u32,
+  hasScale: u32, hasBias: u32, hasResidual: u32, relu: u32,
 }
 
 const OUTSIDE: u32 = 0xffffffff;

@@ -1,4 +1,5 @@
-// out = patches(x) · weight + bias; see gemm_patches.wgsl for the patches, gemm_subgroup_rows.wgsl for the idea.
+// out = patches(x) · weight; see gemm_patches.wgsl for the patches, gemm_subgroup_rows.wgsl for the idea,
+// gemm_epilogue.wgsl for what follows the product.
 //
 // Needs an even depth and columns in fours. A workgroup of 8 lanes makes 32 rows × 64 columns; a lane makes, in all the
 // rows, the quads of columns `lane` and `lane + 8`.
@@ -6,8 +7,8 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec2f>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
+
+alias Outputs = vec4f;
 
 @compute @workgroup_size(8)
 fn main(
@@ -50,18 +51,16 @@ fn main(
     }
   }
 
-  var shift = Row();
-  if (params.hasBias == 1) { shift = Row(bias[quad], bias[quad + 8]); }
+  let lastQuad = min(quads, quad + 16);
+  var affines = array<Affine, 2>(affineOf(quad), affineOf(quad + 8));
   // A copy to index in a loop, which the sums, held in registers, cannot be; a loop, since code for each row by itself
   // takes a driver many times as long to compile.
   var results = sums;
   var pixel = 0u;
-  for (var i = 0u; i < 32; i++) {
-    if (firstRow + i >= params.rows) { break; }
+  let count = min(32, params.rows - firstRow);
+  for (var i = 0u; i < count; i++) {
     if (i % 8 == 0) { pixel = outPixel(firstRow + i + lane); }
     let at = subgroupShuffle(pixel, i % 8) * quads + quad;
-    for (var v = 0u; v < 2; v++) {
-      if (quad + 8 * v < quads) { out[at + 8 * v] = results[i / 8][i % 8][v] + shift[v]; }
-    }
+    for (var v = 0u; quad + 8 * v < lastQuad; v++) { finish(results[i / 8][i % 8][v], affines[v], at + 8 * v); }
   }
 }

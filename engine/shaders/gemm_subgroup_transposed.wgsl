@@ -1,5 +1,5 @@
-// out = patches(x) · weight + bias with a weight [taps, columns, depth]; see gemm_patches.wgsl for the patches,
-// gemm_subgroup_rows.wgsl for the idea.
+// out = patches(x) · weight with a weight [taps, columns, depth]; see gemm_patches.wgsl for the patches,
+// gemm_subgroup_rows.wgsl for the idea, gemm_epilogue.wgsl for what follows the product.
 //
 // Needs an even depth. A workgroup of 8 lanes makes 32 rows × 64 columns; a lane makes, in all the rows, the columns
 // `lane` + 8 c, c < 8: element c % 4 of its quad c / 4.
@@ -7,8 +7,8 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec2f>;
 @group(0) @binding(2) var<storage, read> weight: array<vec2f>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+alias Outputs = f32;
 
 @compute @workgroup_size(8)
 fn main(
@@ -59,15 +59,13 @@ fn main(
   // takes a driver many times as long to compile.
   var results = sums;
   var pixel = 0u;
-  for (var i = 0u; i < 32; i++) {
-    if (firstRow + i >= params.rows) { break; }
+  let count = min(32, params.rows - firstRow);
+  for (var i = 0u; i < count; i++) {
     if (i % 8 == 0) { pixel = outPixel(firstRow + i + lane); }
     let at = subgroupShuffle(pixel, i % 8) * params.columns + column;
     for (var c = 0u; c < 8; c++) {
       if (column + 8 * c >= params.columns) { break; }
-      var sum = results[i / 8][i % 8][c / 4][c % 4];
-      if (params.hasBias == 1) { sum += bias[column + 8 * c]; }
-      out[at + 8 * c] = sum;
+      finish(results[i / 8][i % 8][c / 4][c % 4], affineOf(column + 8 * c), at + 8 * c);
     }
   }
 }

@@ -1,4 +1,5 @@
-// out = patches(x) · weight + bias; see gemm_patches.wgsl for the patches and the layout of every binding.
+// out = patches(x) · weight; see gemm_patches.wgsl for the patches and the layout of every binding, gemm_epilogue.wgsl
+// for what follows the product.
 //
 // For any device and any size. A workgroup makes a tile of 64 rows × 64 columns, a thread 4 × 4 of it: rows
 // threadRow + 16 i, columns threadColumn + 16 j. The depth, all taps and channels in one, goes by in steps of DEPTH,
@@ -9,8 +10,8 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+alias Outputs = f32;
 
 const TRANSPOSED: u32 = 0;
 const TILE: u32 = 64;
@@ -93,13 +94,14 @@ fn main(
   for (var i = 0u; i < 4; i++) {
     let row = firstRow + thread / 16 + 16 * i;
     if (row >= params.rows) { break; }
-    let pixel = outPixel(row);
-    for (var j = 0u; j < 4; j++) {
-      let column = firstColumn + thread % 16 + 16 * j;
-      if (column >= params.columns) { break; }
-      var sum = sums[i][j];
-      if (params.hasBias == 1) { sum += bias[column]; }
-      out[pixel * params.columns + column] = sum;
+    let first = outPixel(row) * params.columns;
+    let sum = sums[i];
+    // Again a count that is not constant, for the sake of the compiler.
+    let last = min(params.columns, firstColumn + TILE);
+    var j = 0u;
+    for (var column = firstColumn + thread % 16; column < last; column += 16) {
+      finish(sum[j], affineOf(column), first + column);
+      j++;
     }
   }
 }

@@ -1,7 +1,7 @@
 /** What the table does not see of batch normalisation: statistics, means far from zero, and refusals. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { add, backward, relu, ShapeError, scope, type Tensor } from '../../engine/index.ts'
+import { add, backward, foldBatchNorm, relu, ShapeError, scope, type Tensor } from '../../engine/index.ts'
 import { batchNorm2d } from '../../engine/ops/batchnorm.ts'
 import { testDevice } from '../device.ts'
 import * as reference from '../reference/batchnorm.ts'
@@ -110,6 +110,30 @@ for (const training of [true, false])
     for (const [i, name] of ['output', 'x', 'residual', 'weight', 'bias'].entries())
       close(fused[i], nd([fused[i].length], chain[i]), ROUNDING, name)
   })
+
+test('folds the running statistics into a scale and a shift', async () => {
+  const names = ['weight', 'bias', 'runningMean', 'runningVar'] as const
+  const values = names.map((name) => map(random.normal([67]), (value) => (name === 'runningVar' ? value ** 2 : value)))
+  const [weight, bias, runningMean, runningVar] = values
+  const [gpuWeight, gpuBias, gpuMean, gpuVar] = await Promise.all(values.map(tensor))
+  const folded = scope(() => {
+    const { scale, shift } = foldBatchNorm({
+      weight: gpuWeight,
+      bias: gpuBias,
+      runningMean: gpuMean,
+      runningVar: gpuVar,
+    })
+    return [scale.read(), shift.read()]
+  })
+  const scale = map(weight, (value, c) => value / Math.sqrt(runningVar.data[c] + 1e-5))
+  close(await folded[0], scale, ROUNDING, 'scale')
+  close(
+    await folded[1],
+    map(bias, (value, c) => value - runningMean.data[c] * scale.data[c]),
+    ROUNDING,
+    'shift',
+  )
+})
 
 test('keeps NaN behind the clamp, of x and of the residual', async () => {
   const { onGpu } = await start(4)

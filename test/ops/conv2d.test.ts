@@ -1,12 +1,13 @@
 /** conv2d against its float64 reference, forward and every gradient, on sizes that no tile divides. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ShapeError } from '../../engine/errors.ts'
+import { noGrad, ShapeError, scope } from '../../engine/index.ts'
 import { type Conv2dOptions, conv2d } from '../../engine/ops/conv2d.ts'
 import { forceGemmVariant, type GemmVariant } from '../../engine/ops/gemm.ts'
 import * as reference from '../reference/conv2d.ts'
-import { Random } from '../reference/nd.ts'
-import { checkOp, tensor } from './check.ts'
+import { add, relu } from '../reference/elementwise.ts'
+import { close, map, nd, Random } from '../reference/nd.ts'
+import { checkOp, ROUNDING, tensor } from './check.ts'
 
 type Case = [x: number[], weight: number[], options?: Omit<Conv2dOptions, 'bias'>]
 
@@ -69,6 +70,24 @@ for (const variant of ['tiled', 'subgroup'] satisfies GemmVariant[]) {
         op: ({ x, weight, bias }) => conv2d(x, weight, { ...options, bias }),
         reference: ({ x, weight, bias }) => reference.conv2d(x, weight, bias, options),
       }))
+    test(`${name} with what follows`, async () => {
+      const { x, weight } = inputs
+      const sums = reference.conv2d(x, weight, undefined, options).out
+      const [scale, bias] = [random.normal([weightShape[3]]), random.normal([weightShape[3]])]
+      const residual = random.normal(sums.shape)
+      const affine = map(sums, (sum, i) => sum * scale.data[i % scale.data.length] + bias.data[i % bias.data.length])
+      const all = { scale: await tensor(scale), bias: await tensor(bias), residual: await tensor(residual), relu: true }
+      const [gpuX, gpuWeight] = [await tensor(x), await tensor(weight)]
+      for (const [epilogue, expected] of [
+        [all, relu(add(affine, residual).out).out],
+        [{ scale: all.scale }, map(sums, (sum, i) => sum * scale.data[i % scale.data.length])],
+        [{ residual: all.residual }, add(sums, residual).out],
+        [{ relu: true }, relu(sums).out],
+      ] as const) {
+        const out = scope(() => conv2d(gpuX, gpuWeight, { ...options, ...epilogue }).read())
+        close(await out, expected, ROUNDING, Object.keys(epilogue).join())
+      }
+    })
   }
 
   test.run()
@@ -76,6 +95,21 @@ for (const variant of ['tiled', 'subgroup'] satisfies GemmVariant[]) {
 
 const random = new Random(14)
 const test = suite('conv2d')
+
+test('keeps NaN behind the clamp', async () => {
+  const [x, weight] = [await tensor(nd([1, 1, 4, 1], [NaN, -1, 2, 0])), await tensor(nd([1, 1, 1, 1], [1]))]
+  const residual = await tensor(nd([1, 1, 4, 1], [0, 0, 0, NaN]))
+  const out = await scope(() => conv2d(x, weight, { residual, relu: true }).read())
+  assert.equal([...out], [NaN, 0, 2, NaN])
+})
+
+test('refuses what follows where a gradient is wanted', async () => {
+  const [x, weight] = [await tensor(nd([1, 1, 1, 1], [1])), await tensor(nd([1, 1, 1, 1], [1]))]
+  weight.requiresGrad = true
+  assert.throws(() => conv2d(x, weight, { relu: true }), /scale, residual and relu have no gradients/)
+  assert.throws(() => conv2d(x, weight, { scale: x.view([1]) }), /have no gradients/)
+  scope(() => noGrad(() => conv2d(x, weight, { relu: true })))
+})
 
 test('names the shapes that do not fit', async () => {
   const make = (shape: number[]) => tensor(random.normal(shape))
@@ -90,6 +124,8 @@ test('names the shapes that do not fit', async () => {
   refuses(() => conv2d(matrix, weight), /x must be \[N, H, W, C\]/)
   refuses(() => conv2d(x, matrix), /weight must be \[KH, KW, C \/ groups, O\]/)
   refuses(() => conv2d(x, fitting, { bias }), /bias must be \[8\], given \[7\]/)
+  refuses(() => conv2d(x, fitting, { scale: bias }), /scale must be \[8\], given \[7\]/)
+  refuses(() => conv2d(x, fitting, { residual: x }), /residual must be \[1, 3, 3, 8\], given \[1, 5, 5, 3\]/)
   refuses(() => conv2d(x, fitting, { stride: 0 }), /stride must be a whole number ≥ 1, given 0/)
   refuses(() => conv2d(x, fitting, { dilation: 3 }), /the image is smaller than the kernel/)
   refuses(() => conv2d(x, fitting, { groups: 3 }), /8 output channels do not fall into 3 groups/)
