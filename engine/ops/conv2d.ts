@@ -3,14 +3,12 @@ import { record, wantsGrad } from '../autograd.ts'
 import { ShapeError, show } from '../errors.ts'
 import { Kernel, spread } from '../kernel.ts'
 import columnsToImageSource from '../shaders/conv2d_columns_to_image.wgsl'
-import resizeSource from '../shaders/resize_channels.wgsl'
 import { empty, type Shape, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
-import { type Epilogue, gemm, gemmOverRows, gemmVariant } from './gemm.ts'
+import { type Epilogue, gemm, gemmOverRows } from './gemm.ts'
 import { matrixRows, type Patches } from './patches.ts'
 import { sumRows } from './slices.ts'
 
-const resizeKernel = new Kernel('resize_channels', resizeSource)
 const columnsToImageKernel = new Kernel('conv2d_columns_to_image', columnsToImageSource)
 
 /** Channels that would leave three quarters of a product's 64 columns empty: an image's own, not a network's. */
@@ -81,39 +79,27 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
 function forward(layout: Conv2dLayout, x: Tensor, weight: Tensor, epilogue: Epilogue, out: Tensor): void {
   const { scale, bias, residual, relu } = epilogue
   const { images, channels, outHeight, outWidth, outputs } = layout
-  const depth = storedChannels(layout, x)
-  scope(() =>
-    gemm({
-      x: resizeChannels(x, channels, depth),
-      weight: resizeChannels(weight, channels * outputs, depth * outputs),
-      scale,
-      bias,
-      residual,
-      relu,
-      out,
-      rows: images * outHeight * outWidth,
-      depth,
-      columns: outputs,
-      patches: patchesOf(layout, depth),
-      transposed: false,
-    }),
-  )
+  gemm({
+    x,
+    weight,
+    scale,
+    bias,
+    residual,
+    relu,
+    out,
+    rows: images * outHeight * outWidth,
+    depth: channels,
+    columns: outputs,
+    patches: patchesOf(layout),
+    transposed: false,
+  })
 }
 
 /** dweight[kh, kw, c, o] = Σ x[n, oh·stride − padding + kh·dilation, …, c] · dy[n, oh, ow, o]. */
 function weightGradient(layout: Conv2dLayout, x: Tensor, dy: Tensor): Tensor {
   const { channels, outputs, kernelHeight, kernelWidth } = layout
-  const depth = storedChannels(layout, x)
-  const gradient = gemmOverRows({
-    x: resizeChannels(x, channels, depth),
-    dy,
-    shape: [kernelHeight, kernelWidth, depth, outputs],
-    channels: depth,
-    columns: outputs,
-    patches: patchesOf(layout, depth),
-  })
   const shape = [kernelHeight, kernelWidth, channels, outputs]
-  return resizeChannels(gradient, depth * outputs, channels * outputs).view(shape)
+  return gemmOverRows({ x, dy, shape, channels, columns: outputs, patches: patchesOf(layout) })
 }
 
 /**
@@ -211,11 +197,11 @@ function phaseTaps({ stride, padding, dilation }: Conv2dLayout, phase: number, k
 
 const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? a : greatestCommonDivisor(b, a % b))
 
-/** What each output pixel sees of images with `channels` channels. */
-const patchesOf = (layout: Conv2dLayout, channels: number): Patches => ({
+/** What each output pixel sees. */
+const patchesOf = (layout: Conv2dLayout): Patches => ({
   height: layout.height,
   width: layout.width,
-  pixelStride: channels,
+  pixelStride: layout.channels,
   channelStride: 1,
   gridHeight: layout.outHeight,
   gridWidth: layout.outWidth,
@@ -226,23 +212,6 @@ const patchesOf = (layout: Conv2dLayout, channels: number): Patches => ({
   tapsW: layout.kernelWidth,
   tapStep: layout.dilation,
 })
-
-/**
- * The subgroup kernels read channels in fours. An image of three, or of any other number, is worth a copy that fills
- * them up with zeros: the tiled kernels are several times slower where the others are wanted.
- */
-function storedChannels({ channels, outputs }: Conv2dLayout, x: Tensor): number {
-  return gemmVariant(x.device) === 'subgroup' && outputs % 4 === 0 ? Math.ceil(channels / 4) * 4 : channels
-}
-
-/** x: [..., from] as [rows, to], cut short or filled up with zeros; x itself where nothing changes. */
-function resizeChannels(x: Tensor, from: number, to: number): Tensor {
-  if (from === to) return x
-  const out = empty(x.device, [x.size / from, to])
-  const params = { size: out.size, oldChannels: from, channels: to }
-  resizeKernel.run(x.device, params, [x, out], spread(x.device, out.size, 64))
-  return out
-}
 
 function layoutOf(x: Tensor, weight: Tensor, options: Conv2dOptions): Conv2dLayout {
   const { scale, bias, residual, stride = 1, padding = 0, dilation = 1, groups = 1 } = options

@@ -14,17 +14,26 @@ import subgroupSource from '../shaders/gemm_subgroup.wgsl'
 import subgroupRowsSource from '../shaders/gemm_subgroup_rows.wgsl'
 import subgroupTransposedSource from '../shaders/gemm_subgroup_transposed.wgsl'
 import tiledSource from '../shaders/gemm_tiled.wgsl'
-import { type Shape, scope, sizeOf, Tensor } from '../tensor.ts'
-import { everywhere, type Patches, type Placement, withoutPadding } from './patches.ts'
+import { empty, type Shape, scope, Tensor } from '../tensor.ts'
+import { asOneLine, everywhere, type Patches, type Placement, withoutPadding } from './patches.ts'
+import { resizeRows, resizeRowsInto } from './resize.ts'
 import { sumInSlices } from './slices.ts'
 
 /**
  * - tiled: stages tiles in workgroup memory; any device, any size.
- * - subgroup: for adapters that run on a CPU; see gemm_subgroup_rows.wgsl. Sizes it cannot take are left to tiled.
+ * - subgroup: for adapters that run on a CPU; see gemm_subgroup_rows.wgsl. A product with a transposed x is left to tiled.
  */
 export type GemmVariant = 'tiled' | 'subgroup'
 
-const kernels = {
+/** The kernels of a variant, and the tile of the result that one of their workgroups makes. */
+interface Kernels {
+  straight: Kernel
+  transposed: Kernel
+  overRows: Kernel
+  tile: { rows: number; columns: number }
+}
+
+const kernels: Record<GemmVariant, Kernels> = {
   tiled: {
     straight: new Kernel('gemm_tiled', [patchesSource, epilogueSource, tiledSource]),
     transposed: new Kernel('gemm_tiled_transposed', [patchesSource, epilogueSource, tiledSource], { TRANSPOSED: 1 }),
@@ -46,7 +55,7 @@ const kernels = {
 
 let forced: GemmVariant | null = null
 
-/** For tests and benchmarks: takes this variant wherever the sizes allow, or (null) the one chosen by the device. */
+/** For tests and benchmarks: takes this variant wherever the device can, or (null) the one that suits it. */
 export function forceGemmVariant(variant: GemmVariant | null): void {
   forced = variant
 }
@@ -102,18 +111,54 @@ export interface Gemm extends Epilogue {
 }
 
 /** out = patches(x) · weight, and what follows. */
-export function gemm({ x, weight, out, rows, depth, columns, transposed, ...more }: Gemm): void {
+export function gemm(product: Gemm): void {
+  const { out, columns } = product
+  // The subgroup kernels cannot gather a transposed x.
+  if (gemmVariant(out.device) === 'tiled' || product.patches.channelStride !== 1) dispatch(kernels.tiled, product)
+  else
+    scope(() => {
+      const padded = padForSubgroups(product)
+      dispatch(kernels.subgroup, padded)
+      if (padded.out !== out) resizeRowsInto(out, padded.out, padded.columns, columns)
+    })
+}
+
+/**
+ * The same product with zeros around its operands where the subgroup kernels need them: they read x and a transposed
+ * weight in pairs along the depth, and a straight weight and its results in quads along the columns. The copies are
+ * worth it: the tiled kernels are ten times slower where the others are wanted.
+ */
+function padForSubgroups(product: Gemm): Gemm {
+  const { weight, out, transposed } = product
+  const depth = roundUp(product.depth, 2)
+  const columns = transposed ? product.columns : roundUp(product.columns, 4)
+  const toDepth = transposed ? 1 : product.columns
+  const deepWeight = resizeRows(weight, product.depth * toDepth, depth * toDepth)
+  const toColumns = (tensor?: Tensor) => tensor && resizeRows(tensor, product.columns, columns)
+  return {
+    ...product,
+    x: resizeRows(product.x, product.depth, depth),
+    weight: transposed ? deepWeight : resizeRows(deepWeight, product.columns, columns),
+    scale: toColumns(product.scale),
+    bias: toColumns(product.bias),
+    residual: toColumns(product.residual),
+    out: columns === product.columns ? out : empty(out.device, [out.size / product.columns, columns]),
+    depth,
+    columns,
+    patches: { ...product.patches, pixelStride: depth },
+  }
+}
+
+function dispatch({ straight, transposed, tile }: Kernels, product: Gemm): void {
+  const { x, weight, out, rows, depth, columns } = product
   const { device } = out
-  const { patches, placement } = withoutPadding(more.patches, more.placement ?? everywhere(more.patches))
-  // The subgroup kernels read x and a transposed weight in pairs along the depth, and a straight weight in quads.
-  const fits = patches.channelStride === 1 && depth % 2 === 0 && (transposed || columns % 4 === 0)
-  const variant = kernels[fits ? gemmVariant(device) : 'tiled']
-  const columnTiles = Math.ceil(columns / variant.tile.columns)
-  const tiles = Math.ceil(rows / variant.tile.rows) * columnTiles
+  const { patches, placement } = withoutPadding(product.patches, product.placement ?? everywhere(product.patches))
+  const columnTiles = Math.ceil(columns / tile.columns)
+  const tiles = Math.ceil(rows / tile.rows) * columnTiles
   const sizes = { rows, depth, columns, columnTiles, tiles }
-  const kernel = transposed ? variant.transposed : variant.straight
-  const params = { ...sizes, ...patches, ...placement, ...epilogueFlags(more) }
-  kernel.run(device, params, [x, weight, ...epilogueBindings(more, weight), out], spread(device, tiles, 1))
+  const kernel = product.transposed ? transposed : straight
+  const params = { ...sizes, ...patches, ...placement, ...epilogueFlags(product) }
+  kernel.run(device, params, [x, weight, ...epilogueBindings(product, weight), out], spread(device, tiles, 1))
 }
 
 export interface GemmOverRows {
@@ -128,34 +173,53 @@ export interface GemmOverRows {
 }
 
 /** patches(x)ᵀ · dy: a sum over all output pixels. */
-export function gemmOverRows({ x, dy, shape, channels, columns, ...geometry }: GemmOverRows): Tensor {
-  const { device } = x
-  const { patches, placement } = withoutPadding(geometry.patches, everywhere(geometry.patches))
-  const { tapsH, tapsW } = patches
+export function gemmOverRows({ x, dy, shape, channels, columns, patches }: GemmOverRows): Tensor {
+  const variant = gemmVariant(x.device)
   // The subgroup kernel reads both operands in quads.
-  const fits = channels % 4 === 0 && columns % 4 === 0
-  const { overRows, tile } = kernels[fits ? gemmVariant(device) : 'tiled']
+  const least = variant === 'subgroup' ? 4 : 1
+  const [depth, width] = [roundUp(channels, least), roundUp(columns, least)]
+  return scope(() => {
+    const padded = sumOverRows(kernels[variant], {
+      x: resizeRows(x, channels, depth),
+      dy: resizeRows(dy, columns, width),
+      channels: depth,
+      columns: width,
+      patches: { ...patches, pixelStride: depth },
+    })
+    const narrow = resizeRows(padded, width, columns)
+    return resizeRows(narrow, depth * columns, channels * columns).view(shape)
+  })
+}
+
+/** @returns [taps, channels, columns] */
+function sumOverRows({ overRows, tile }: Kernels, product: Omit<GemmOverRows, 'shape'>): Tensor {
+  const { x, dy, channels, columns } = product
+  const { device } = x
+  const { patches: trimmed, placement } = withoutPadding(product.patches, everywhere(product.patches))
+  const patches = asOneLine(trimmed, dy.size / columns)
+  const { tapsH, tapsW } = patches
   const elements = tapsH * tapsW * channels
   const rows = dy.size / columns
   const columnTiles = Math.ceil(columns / tile.columns)
   const tiles = Math.ceil(elements / tile.rows) * columnTiles
-  const sum = (shape: Shape) =>
-    sumInSlices(device, shape, rows, tiles, (parts, slices, sliceRows) => {
+  const sum = () =>
+    sumInSlices(device, [tapsH * tapsW, channels, columns], rows, tiles, (parts, slices, sliceRows) => {
       const params = { ...patches, elements, columns, rows, sliceRows, channels, columnTiles, tiles }
       overRows.run(device, params, [x, dy, parts], [...spread(device, tiles, 1), slices])
     })
-  if (elements * columns === sizeOf(shape)) return sum(shape)
+  const taps = product.patches.tapsH * product.patches.tapsW
+  if (tapsH * tapsW === taps) return sum()
 
   // Some taps lie outside the image for every row: their part is zero.
-  return scope(() => {
-    const out = Tensor.zeros(device, shape)
-    if (elements === 0) return out
-    const part = sum([tapsH, tapsW, channels, columns])
-    const tapBytes = channels * columns * 4
-    for (let i = 0; i < tapsH; i++) {
-      const to = (placement.firstTapH + i) * placement.kernelWidth + placement.firstTapW
-      device.copy(part.storage.buffer, out.storage.buffer, tapsW * tapBytes, i * tapsW * tapBytes, to * tapBytes)
-    }
-    return out
-  })
+  const out = Tensor.zeros(device, [taps, channels, columns])
+  if (elements === 0) return out
+  const { buffer } = sum().storage
+  const tapBytes = channels * columns * 4
+  for (let i = 0; i < tapsH; i++) {
+    const to = (placement.firstTapH + i) * placement.kernelWidth + placement.firstTapW
+    device.copy(buffer, out.storage.buffer, tapsW * tapBytes, i * tapsW * tapBytes, to * tapBytes)
+  }
+  return out
 }
+
+const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to

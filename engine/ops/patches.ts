@@ -60,6 +60,13 @@ export const matrixLine = (rows: number, depth: number): Patches => ({
   gridWidth: rows,
 })
 
+/** Images of which each row sees its own pixel alone, as in a 1 × 1 convolution, as one image of one line of `rows`. */
+export function asOneLine(patches: Patches, rows: number): Patches {
+  const { height, width, gridHeight, gridWidth, tapsH, tapsW, step, offsetH, offsetW, pixelStride } = patches
+  const ownPixel = tapsH === 1 && tapsW === 1 && step === 1 && offsetH === 0 && offsetW === 0
+  return ownPixel && gridHeight === height && gridWidth === width ? matrixLine(rows, pixelStride) : patches
+}
+
 /** Every tap meets its own, every row is its own pixel. */
 export const everywhere = ({ tapsW, gridHeight, gridWidth }: Patches): Placement => ({
   kernelWidth: tapsW,

@@ -3,7 +3,7 @@
 //
 // Needs channels and columns in fours. A workgroup of 8 lanes makes 32 elements of the patch × 64 columns of one slice.
 // Lane i loads patch elements 4 i to 4 i + 3; a lane makes, for all 32, the quads of columns `lane` and `lane + 8`.
-// Rows of dy go by two at a time within a run of an image's line; the second one of an odd run counts as zero.
+// Rows of dy go by two at a time within a line of an image; a last one by itself is joined by zero.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
@@ -30,6 +30,8 @@ fn main(
   let tapW = i32(tap % params.tapsW) * params.tapStep + params.offsetW;
   let channelQuad = element % params.channels / 4;
 
+  // One loop, not a loop over lines around one over their pixels: a driver that keeps sums on the stack copies them all
+  // whenever it enters or leaves a loop.
   var sums: array<array<Row, 8>, 4>;
   let last = min(params.rows, (group.z + 1) * params.sliceRows);
   var row = group.z * params.sliceRows;
@@ -40,27 +42,28 @@ fn main(
   var image = line / params.gridHeight;
   while (row < last) {
     let h = u32(i32(outH) * params.step + tapH);
+    let w = i32(outW) * params.step + tapW;
     let pixels = (image * params.height + h) * params.width;
-    var w = i32(outW) * params.step + tapW;
-    let runEnd = min(last, row + params.gridWidth - outW);
-    for (; row < runEnd; row += 2) {
-      let a0 = pixelQuad(pixels, h, w, channelQuads, channelQuad);
-      let second = row + 1 < runEnd;
-      let a1 = select(vec4f(), pixelQuad(pixels, h, w + params.step, channelQuads, channelQuad), second);
-      w += 2 * params.step;
-      let g0 = row * quads + quad;
-      let g1 = select(g0, g0 + quads, second);
-      let b0 = Row(dy[g0], dy[g0 + 8]);
-      let b1 = Row(dy[g1], dy[g1 + 8]);
-      addRows(&sums[0], vec2f(a0.x, a1.x), b0, b1);
-      addRows(&sums[1], vec2f(a0.y, a1.y), b0, b1);
-      addRows(&sums[2], vec2f(a0.z, a1.z), b0, b1);
-      addRows(&sums[3], vec2f(a0.w, a1.w), b0, b1);
-    }
-    row = runEnd;
-    outW = 0;
-    let imageDone = outH + 1 == params.gridHeight;
-    outH = select(outH + 1, 0, imageDone);
+    let second = row + 1 < last && outW + 1 < params.gridWidth;
+    let a0 = pixelQuad(pixels, h, w, channelQuads, channelQuad);
+    let a1 = select(vec4f(), pixelQuad(pixels, h, w + params.step, channelQuads, channelQuad), second);
+    let g0 = row * quads + quad;
+    let g1 = select(g0, g0 + quads, second);
+    let b0 = Row(dy[g0], dy[g0 + 8]);
+    let b1 = Row(dy[g1], dy[g1 + 8]);
+    addRows(&sums[0], vec2f(a0.x, a1.x), b0, b1);
+    addRows(&sums[1], vec2f(a0.y, a1.y), b0, b1);
+    addRows(&sums[2], vec2f(a0.z, a1.z), b0, b1);
+    addRows(&sums[3], vec2f(a0.w, a1.w), b0, b1);
+
+    let step = select(1u, 2, second);
+    row += step;
+    outW += step;
+    let lineDone = outW == params.gridWidth;
+    outW = select(outW, 0, lineDone);
+    outH += u32(lineDone);
+    let imageDone = outH == params.gridHeight;
+    outH = select(outH, 0, imageDone);
     image += u32(imageDone);
   }
 
