@@ -51,16 +51,17 @@ fn main(
     }
   }
 
-  let lastQuad = min(quads, quad + 16);
   var affines = array<Affine, 2>(affineOf(quad), affineOf(quad + 8));
   // A copy to index in a loop, which the sums, held in registers, cannot be; a loop, since code for each row by itself
   // takes a driver many times as long to compile.
   var results = sums;
   var pixel = 0u;
+  // Counts that are not constant, so that the loops stay loops.
   let count = min(32, params.rows - firstRow);
+  let last = min(quads, quad + 16);
   for (var i = 0u; i < count; i++) {
     if (i % 8 == 0) { pixel = outPixel(firstRow + i + lane); }
     let at = subgroupShuffle(pixel, i % 8) * quads + quad;
-    for (var v = 0u; quad + 8 * v < lastQuad; v++) { finish(results[i / 8][i % 8][v], affines[v], at + 8 * v); }
+    for (var v = 0u; quad + 8 * v < last; v++) { finish(results[i / 8][i % 8][v], affines[v], at + 8 * v); }
   }
 }

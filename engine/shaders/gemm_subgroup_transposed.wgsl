@@ -59,12 +59,13 @@ fn main(
   // takes a driver many times as long to compile.
   var results = sums;
   var pixel = 0u;
+  // Counts that are not constant, so that the loops stay loops.
   let count = min(32, params.rows - firstRow);
+  let last = min(params.columns, column + 64);
   for (var i = 0u; i < count; i++) {
     if (i % 8 == 0) { pixel = outPixel(firstRow + i + lane); }
     let at = subgroupShuffle(pixel, i % 8) * params.columns + column;
-    for (var c = 0u; c < 8; c++) {
-      if (column + 8 * c >= params.columns) { break; }
+    for (var c = 0u; column + 8 * c < last; c++) {
       finish(results[i / 8][i % 8][c / 4][c % 4], affineOf(column + 8 * c), at + 8 * c);
     }
   }
