@@ -26,29 +26,38 @@ fn main(
   var origins: array<Origin, 4>;
   for (var r = 0u; r < 4; r++) { origins[r] = originOf(min(firstRow + 8 * r + lane, params.rows - 1)); }
 
+  // One loop over taps and channels, not a loop within loops: a driver that keeps sums on the stack copies them all
+  // whenever it enters or leaves a loop.
   var sums: array<array<Row, 8>, 4>;
-  for (var i = 0u; i < params.tapsH; i++) {
-    for (var j = 0u; j < params.tapsW; j++) {
-      var inside: array<bool, 4>;
-      var pair: array<u32, 4>;
+  var inside: array<bool, 4>;
+  var pair: array<u32, 4>;
+  var w = 0u;
+  let pairs = params.depth / 2;
+  var tap = 0u;
+  var k = pairs;
+  for (var steps = params.tapsH * params.tapsW * pairs; steps > 0; steps--) {
+    if (k == pairs) {
+      k = 0;
+      let tapH = tap / params.tapsW;
+      let tapW = tap % params.tapsW;
+      tap++;
       for (var r = 0u; r < 4; r++) {
-        let pixel = pixelUnder(origins[r], i, j);
+        let pixel = pixelUnder(origins[r], tapH, tapW);
         inside[r] = pixel != OUTSIDE;
         pair[r] = select(0, pixel * params.pixelStride / 2, inside[r]);
       }
-      var w = weightTap(i, j) * params.depth * quads + quad;
-      for (var k = 0u; k < params.depth / 2; k++) {
-        var a: array<vec2f, 4>;
-        for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], inside[r]); }
-        let b0 = Row(weight[w], weight[w + 8]);
-        let b1 = Row(weight[w + quads], weight[w + quads + 8]);
-        addRows(&sums[0], a[0], b0, b1);
-        addRows(&sums[1], a[1], b0, b1);
-        addRows(&sums[2], a[2], b0, b1);
-        addRows(&sums[3], a[3], b0, b1);
-        w += 2 * quads;
-      }
+      w = weightTap(tapH, tapW) * params.depth * quads + quad;
     }
+    var a: array<vec2f, 4>;
+    for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], inside[r]); }
+    let b0 = Row(weight[w], weight[w + 8]);
+    let b1 = Row(weight[w + quads], weight[w + quads + 8]);
+    addRows(&sums[0], a[0], b0, b1);
+    addRows(&sums[1], a[1], b0, b1);
+    addRows(&sums[2], a[2], b0, b1);
+    addRows(&sums[3], a[3], b0, b1);
+    w += 2 * quads;
+    k++;
   }
 
   var affines = array<Affine, 2>(affineOf(quad), affineOf(quad + 8));

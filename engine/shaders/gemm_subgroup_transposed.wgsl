@@ -25,34 +25,40 @@ fn main(
   var origins: array<Origin, 4>;
   for (var r = 0u; r < 4; r++) { origins[r] = originOf(min(firstRow + 8 * r + lane, params.rows - 1)); }
 
+  // One loop over taps and channels, not a loop within loops: a driver that keeps sums on the stack copies them all
+  // whenever it enters or leaves a loop.
   var sums: array<array<Row, 8>, 4>;
-  for (var i = 0u; i < params.tapsH; i++) {
-    for (var j = 0u; j < params.tapsW; j++) {
-      var inside: array<bool, 4>;
-      var pair: array<u32, 4>;
+  var inside: array<bool, 4>;
+  var pair: array<u32, 4>;
+  var w: array<u32, 8>;
+  let pairs = params.depth / 2;
+  var tap = 0u;
+  var k = pairs;
+  for (var steps = params.tapsH * params.tapsW * pairs; steps > 0; steps--) {
+    if (k == pairs) {
+      k = 0;
+      let tapH = tap / params.tapsW;
+      let tapW = tap % params.tapsW;
+      tap++;
       for (var r = 0u; r < 4; r++) {
-        let pixel = pixelUnder(origins[r], i, j);
+        let pixel = pixelUnder(origins[r], tapH, tapW);
         inside[r] = pixel != OUTSIDE;
         pair[r] = select(0, pixel * params.pixelStride / 2, inside[r]);
       }
-      let firstColumn = weightTap(i, j) * params.columns;
-      var w: array<u32, 8>;
-      for (var c = 0u; c < 8; c++) {
-        w[c] = (firstColumn + min(column + 8 * c, params.columns - 1)) * (params.depth / 2);
-      }
-      for (var k = 0u; k < params.depth / 2; k++) {
-        var a: array<vec2f, 4>;
-        for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], inside[r]); }
-        var b: array<vec2f, 8>;
-        for (var c = 0u; c < 8; c++) { b[c] = weight[w[c] + k]; }
-        let b0 = Row(vec4f(b[0].x, b[1].x, b[2].x, b[3].x), vec4f(b[4].x, b[5].x, b[6].x, b[7].x));
-        let b1 = Row(vec4f(b[0].y, b[1].y, b[2].y, b[3].y), vec4f(b[4].y, b[5].y, b[6].y, b[7].y));
-        addRows(&sums[0], a[0], b0, b1);
-        addRows(&sums[1], a[1], b0, b1);
-        addRows(&sums[2], a[2], b0, b1);
-        addRows(&sums[3], a[3], b0, b1);
-      }
+      let firstColumn = weightTap(tapH, tapW) * params.columns;
+      for (var c = 0u; c < 8; c++) { w[c] = (firstColumn + min(column + 8 * c, params.columns - 1)) * pairs; }
     }
+    var a: array<vec2f, 4>;
+    for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], inside[r]); }
+    var b: array<vec2f, 8>;
+    for (var c = 0u; c < 8; c++) { b[c] = weight[w[c] + k]; }
+    let b0 = Row(vec4f(b[0].x, b[1].x, b[2].x, b[3].x), vec4f(b[4].x, b[5].x, b[6].x, b[7].x));
+    let b1 = Row(vec4f(b[0].y, b[1].y, b[2].y, b[3].y), vec4f(b[4].y, b[5].y, b[6].y, b[7].y));
+    addRows(&sums[0], a[0], b0, b1);
+    addRows(&sums[1], a[1], b0, b1);
+    addRows(&sums[2], a[2], b0, b1);
+    addRows(&sums[3], a[3], b0, b1);
+    k++;
   }
 
   // A copy to index in a loop, which the sums, held in registers, cannot be; a loop, since code for each row by itself
