@@ -5,9 +5,11 @@ import { Kernel, spread } from '../kernel.ts'
 import columnsToImageSource from '../shaders/conv2d_columns_to_image.wgsl'
 import { empty, type Shape, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
-import { type Epilogue, gemm, gemmOverRows } from './gemm.ts'
+import { type Epilogue, gemm, gemmOverRows, transposedWeight } from './gemm.ts'
 import { matrixRows, type Patches } from './patches.ts'
+import { resizeRows } from './resize.ts'
 import { sumRows } from './slices.ts'
+import { transposeMatrices } from './transpose.ts'
 
 const columnsToImageKernel = new Kernel('conv2d_columns_to_image', columnsToImageSource)
 
@@ -122,11 +124,21 @@ function dataByColumns(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Ten
   const { channels, outputs, kernelHeight, kernelWidth } = layout
   const rows = dy.size / outputs
   const columns = kernelHeight * kernelWidth * channels
+  const pitch = Math.ceil(columns / 4) * 4 // what gemm takes without a copy
   scope(() => {
-    const out = empty(device, [rows, columns])
-    const patches = matrixRows(rows, outputs, false)
-    gemm({ x: dy, weight, out, rows, depth: outputs, columns, patches, transposed: true })
-    columnsToImageKernel.run(device, { ...layout, size: dx.size }, [out, dx], spread(device, dx.size, 64))
+    const out = empty(device, [rows, pitch])
+    gemm({
+      x: dy,
+      weight: resizeRows(transposeMatrices(weight, columns, outputs), columns, pitch),
+      out,
+      rows,
+      depth: outputs,
+      columns: pitch,
+      patches: matrixRows(outputs),
+      transposed: false,
+    })
+    const threads = (dx.size / channels) * Math.ceil(channels / 4)
+    columnsToImageKernel.run(device, { ...layout, pitch, size: threads }, [out, dx], spread(device, threads, 64))
   })
 }
 
@@ -136,6 +148,8 @@ function dataByColumns(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Ten
  */
 function dataByPhases(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Tensor): void {
   const { images, height, width, channels, outHeight, outWidth, outputs, kernelHeight, kernelWidth, stride } = layout
+  const rowsOfPhase = dx.size / channels / stride ** 2
+  const operand = transposedWeight(weight, outputs, channels, rowsOfPhase)
   for (let h = 0; h < Math.min(stride, height); h++)
     for (let w = 0; w < Math.min(stride, width); w++) {
       const tapsH = phaseTaps(layout, h, kernelHeight)
@@ -144,7 +158,7 @@ function dataByPhases(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Tens
       const gridWidth = Math.ceil((width - w) / stride)
       gemm({
         x: dy,
-        weight,
+        ...operand,
         out: dx,
         rows: images * gridHeight * gridWidth,
         depth: outputs,
@@ -153,7 +167,6 @@ function dataByPhases(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Tens
           height: outHeight,
           width: outWidth,
           pixelStride: outputs,
-          channelStride: 1,
           gridHeight,
           gridWidth,
           step: 1,
@@ -163,7 +176,6 @@ function dataByPhases(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Tens
           tapsW: tapsW.count,
           tapStep: tapsH.step,
         },
-        transposed: true,
         placement: {
           kernelWidth,
           firstTapH: tapsH.first,
@@ -202,7 +214,6 @@ const patchesOf = (layout: Conv2dLayout): Patches => ({
   height: layout.height,
   width: layout.width,
   pixelStride: layout.channels,
-  channelStride: 1,
   gridHeight: layout.outHeight,
   gridWidth: layout.outWidth,
   step: layout.stride,

@@ -18,10 +18,11 @@ import { empty, type Shape, scope, Tensor } from '../tensor.ts'
 import { asOneLine, everywhere, type Patches, type Placement, withoutPadding } from './patches.ts'
 import { resizeRows, resizeRowsInto } from './resize.ts'
 import { sumInSlices } from './slices.ts'
+import { transposeMatrices } from './transpose.ts'
 
 /**
  * - tiled: stages tiles in workgroup memory; any device, any size.
- * - subgroup: for adapters that run on a CPU; see gemm_subgroup_rows.wgsl. A product with a transposed x is left to tiled.
+ * - subgroup: for adapters that run on a CPU; see gemm_subgroup_rows.wgsl.
  */
 export type GemmVariant = 'tiled' | 'subgroup'
 
@@ -113,8 +114,7 @@ export interface Gemm extends Epilogue {
 /** out = patches(x) · weight, and what follows. */
 export function gemm(product: Gemm): void {
   const { out, columns } = product
-  // The subgroup kernels cannot gather a transposed x.
-  if (gemmVariant(out.device) === 'tiled' || product.patches.channelStride !== 1) dispatch(kernels.tiled, product)
+  if (gemmVariant(out.device) === 'tiled') dispatch(kernels.tiled, product)
   else
     scope(() => {
       const padded = padForSubgroups(product)
@@ -159,6 +159,25 @@ function dispatch({ straight, transposed, tile }: Kernels, product: Gemm): void 
   const kernel = product.transposed ? transposed : straight
   const params = { ...sizes, ...patches, ...placement, ...epilogueFlags(product) }
   kernel.run(device, params, [x, weight, ...epilogueBindings(product, weight), out], spread(device, tiles, 1))
+}
+
+/** Rows from which a weight is transposed in less time than a subgroup kernel loses by one that is not. */
+const ROWS_TO_TRANSPOSE = 512
+
+/**
+ * A weight [taps, columns, depth] as a product of so many rows takes it best. The subgroup kernels read a transposed one
+ * with a seventh more instructions, and from lines of the cache that push each other out where the depth is a power of 2.
+ */
+export function transposedWeight(
+  weight: Tensor,
+  depth: number,
+  columns: number,
+  rows: number,
+): Pick<Gemm, 'weight' | 'transposed'> {
+  const worthwhile = gemmVariant(weight.device) === 'subgroup' && rows >= ROWS_TO_TRANSPOSE && columns % 4 === 0
+  return worthwhile
+    ? { weight: transposeMatrices(weight, columns, depth), transposed: false }
+    : { weight, transposed: true }
 }
 
 export interface GemmOverRows {

@@ -1,10 +1,11 @@
 /** Products of matrices, and the linear layer. */
 import { record } from '../autograd.ts'
 import { ShapeError, show } from '../errors.ts'
-import { empty, type Tensor } from '../tensor.ts'
-import { gemm, gemmOverRows } from './gemm.ts'
+import { empty, scope, type Tensor } from '../tensor.ts'
+import { gemm, gemmOverRows, transposedWeight } from './gemm.ts'
 import { matrixLine, matrixRows } from './patches.ts'
 import { sumRows } from './slices.ts'
+import { transposeMatrices } from './transpose.ts'
 
 export interface MatmulOptions {
   /** Take a: [K, M], not [M, K]. */
@@ -52,24 +53,22 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   ])
 }
 
-/** op(a) · op(b) + bias, unrecorded. `depth` is the size that they share. */
+/** op(a) · op(b) + bias, unrecorded; a bias only with an untransposed a. `depth` is the size that they share. */
 function product(a: Tensor, b: Tensor, depth: number, transposeA: boolean, transposeB: boolean, bias?: Tensor): Tensor {
   const rows = a.shape[transposeA ? 1 : 0]
   const columns = b.shape[transposeB ? 0 : 1]
-  // a [K, M] and b [K, N] are summed over their rows, as the gradient of a weight is.
-  if (transposeA && !transposeB && !bias)
-    return gemmOverRows({
-      x: a,
-      dy: b,
-      shape: [rows, columns],
-      channels: rows,
-      columns,
-      patches: matrixLine(depth, rows),
-    })
-  const out = empty(a.device, [rows, columns])
-  const patches = matrixRows(rows, depth, transposeA)
-  gemm({ x: a, weight: b, bias, out, rows, depth, columns, patches, transposed: transposeB })
-  return out
+  return scope(() => {
+    if (transposeA) {
+      // a [K, M] and b [K, N] are summed over their rows, as the gradient of a weight is.
+      const dy = transposeB ? transposeMatrices(b, columns, depth) : b
+      const patches = matrixLine(depth, rows)
+      return gemmOverRows({ x: a, dy, shape: [rows, columns], channels: rows, columns, patches })
+    }
+    const out = empty(a.device, [rows, columns])
+    const weight = transposeB ? transposedWeight(b, depth, columns, rows) : { weight: b, transposed: false }
+    gemm({ x: a, ...weight, bias, out, rows, depth, columns, patches: matrixRows(depth) })
+    return out
+  })
 }
 
 function sharedDepth(op: string, a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): number {

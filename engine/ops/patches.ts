@@ -8,9 +8,8 @@ export interface Patches {
   /** Of an image of x. */
   height: number
   width: number
-  /** Floats from one pixel to the next and from one channel to the next. */
+  /** Floats from one pixel to the next. */
   pixelStride: number
-  channelStride: number
   gridHeight: number
   gridWidth: number
   step: number
@@ -37,12 +36,11 @@ export interface Placement {
   outOffsetW: number
 }
 
-/** The rows of a matrix [rows, depth], or of the transpose of one [depth, rows], as patches of images of one pixel. */
-export const matrixRows = (rows: number, depth: number, transposed: boolean): Patches => ({
+/** The rows of a matrix [rows, depth] as patches of images of one pixel. */
+export const matrixRows = (depth: number): Patches => ({
   height: 1,
   width: 1,
-  pixelStride: transposed ? 1 : depth,
-  channelStride: transposed ? rows : 1,
+  pixelStride: depth,
   gridHeight: 1,
   gridWidth: 1,
   step: 1,
@@ -55,7 +53,7 @@ export const matrixRows = (rows: number, depth: number, transposed: boolean): Pa
 
 /** The same matrix as one image of one line, for a sum over its rows. */
 export const matrixLine = (rows: number, depth: number): Patches => ({
-  ...matrixRows(rows, depth, false),
+  ...matrixRows(depth),
   width: rows,
   gridWidth: rows,
 })

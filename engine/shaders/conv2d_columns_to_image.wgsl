@@ -1,13 +1,14 @@
 // The gradient of a convolution's input from what each output pixel gives each element of its patch (col2im).
 //
-//   columns: [images, outHeight, outWidth, kernelHeight, kernelWidth, channels]
-//   dx:      [images, height, width, channels], size floats
-// A thread makes one element: the sum over the patches that saw it.
+//   columns: [images, outHeight, outWidth, pitch], of which the first are [kernelHeight, kernelWidth, channels]
+//   dx:      [images, height, width, channels]
+// A thread makes four channels of one pixel, or as many as there are: the sums over the patches that saw it. `size` is
+// the number of threads that have work.
 
 struct Params {
   size: u32,
   height: u32, width: u32, channels: u32,
-  outHeight: u32, outWidth: u32,
+  outHeight: u32, outWidth: u32, pitch: u32,
   kernelHeight: u32, kernelWidth: u32,
   stride: u32, padding: u32, dilation: u32,
 }
@@ -20,14 +21,15 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = (group.y * groups.x + group.x) * 64 + lane;
   if (i >= params.size) { return; }
-  let channel = i % params.channels;
-  let pixel = i / params.channels;
+  let quads = (params.channels + 3) / 4;
+  let channel = i % quads * 4;
+  let pixel = i / quads;
   let line = pixel / params.width;
   let image = line / params.height * params.outHeight;
   let h = line % params.height + params.padding;
   let w = pixel % params.width + params.padding;
 
-  var sum = 0.0;
+  var sum = vec4f();
   let endH = min(h / params.stride + 1, params.outHeight);
   let endW = min(w / params.stride + 1, params.outWidth);
   for (var oh = firstOver(h, params.kernelHeight); oh < endH; oh++) {
@@ -37,11 +39,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       let kw = tapAt(w - ow * params.stride);
       if (kw == NONE) { continue; }
       let row = (image + oh) * params.outWidth + ow;
-      let tap = (row * params.kernelHeight + kh) * params.kernelWidth + kw;
-      sum += columns[tap * params.channels + channel];
+      let at = row * params.pitch + (kh * params.kernelWidth + kw) * params.channels + channel;
+      for (var c = 0u; c < 4; c++) {
+        if (channel + c < params.channels) { sum[c] += columns[at + c]; }
+      }
     }
   }
-  dx[i] = sum;
+  for (var c = 0u; c < 4; c++) {
+    if (channel + c < params.channels) { dx[pixel * params.channels + channel + c] = sum[c]; }
+  }
 }
 
 const NONE: u32 = 0xffffffff;

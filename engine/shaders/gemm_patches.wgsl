@@ -12,8 +12,7 @@
 
 struct Params {
   rows: u32, columns: u32, depth: u32,
-  // Floats from one pixel of x to the next, and from one channel to the next.
-  pixelStride: u32, channelStride: u32,
+  pixelStride: u32, // floats from one pixel of x to the next
   height: u32, width: u32, gridHeight: u32, gridWidth: u32,
   step: i32, offsetH: i32, offsetW: i32,
   tapsH: u32, tapsW: u32, tapStep: i32,

@@ -59,7 +59,7 @@ fn main(
     for (var i = 0u; i < 4; i++) {
       let pixel = pixelUnder(origins[i], tapH, tapW);
       let inside = pixel != OUTSIDE && k < depth;
-      let at = select(0, pixel * params.pixelStride + channel * params.channelStride, inside);
+      let at = select(0, pixel * params.pixelStride + channel, inside);
       xTile[alongDepth * PITCH + across + 16 * i] = select(0, x[at], inside);
     }
     if (TRANSPOSED == 1) {

@@ -21,6 +21,7 @@ for (const variant of ['tiled', 'subgroup'] satisfies GemmVariant[]) {
     [64, 70, 100],
     [65, 16, 132],
     [100, 64, 64],
+    [520, 33, 36],
     [3, 1000, 8],
   ])
     for (const transposeA of [false, true])
