@@ -7,10 +7,11 @@
  */
 import { readFileSync } from 'node:fs'
 import { BARS, type Bar, holds, type Measurements, type PeerResult, worst } from './bars.ts'
+import type { Circumstances } from './machine.ts'
 import { duration, percent, type Row } from './report.ts'
 import type { BenchFile } from './run.ts'
 
-interface PeersFile extends Omit<BenchFile, 'rows'> {
+interface PeersFile extends Circumstances {
   results: PeerResult[]
 }
 
@@ -23,9 +24,13 @@ const measurements: Measurements = { rows: bench.rows, peers: peers.results }
 const table = (head: string[], rows: string[][]): string =>
   [head, head.map((_, i) => (i ? '---:' : '---')), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 
-/** Adapter, date and command of a file. */
-const source = ({ adapter, date, node, command }: Omit<BenchFile, 'rows'>): string =>
-  `\`${command}\`, ${date.slice(0, 16).replace('T', ' ')} UTC, ${adapter.name}, ${adapter.backend} driver ${adapter.driver}, Node ${node}.`
+const source = ({ adapter, cpu, cores, node, date, command, load }: Circumstances): string =>
+  [
+    `\`${command}\`, begun ${date.slice(0, 16).replace('T', ' ')} UTC`,
+    `${adapter.name}, ${adapter.backend} driver ${adapter.driver}`,
+    `${cores} cores of ${cpu}, Node ${node}`,
+    `load average ${load.before.toFixed(1)} before and ${load.after.toFixed(1)} after.`,
+  ].join('; ')
 
 function barCells(bar: Bar): string[] {
   const factors = bar.measured(measurements)
@@ -49,18 +54,12 @@ function peerTable(): string {
   const rows = [...new Set(peers.results.map(({ row }) => row))]
   const cell = (row: string, peer: string) => {
     const result = peers.results.find((result) => result.row === row && result.peer === peer)
-    if (result?.ratio !== undefined) return `${duration(result.theirs!)}, ${result.ratio.toFixed(2)} ×`
-    return result?.failed ? 'failed' : 'cannot'
-  }
-  const ours = (row: string) => {
-    const times = peers.results
-      .flatMap(({ row: name, ours }) => (name === row && ours ? [ours] : []))
-      .sort((a, b) => a - b)
-    return times.length > 0 ? duration(times[times.length >> 1]) : ''
+    if (result?.ratio === undefined) return result?.failed ? 'failed' : 'cannot'
+    return `**${result.ratio.toFixed(2)} ×** (${duration(result.theirs!)} : ${duration(result.ours!)})`
   }
   return table(
-    ['', 'kakuritsu', ...names],
-    rows.map((row) => [row, ours(row), ...names.map((peer) => cell(row, peer))]),
+    ['', ...names],
+    rows.map((row) => [row, ...names.map((peer) => cell(row, peer))]),
   )
 }
 
@@ -107,7 +106,7 @@ On a GPU: unmeasured, kakuritsu and peers alike, and \`bench/peers/torch_bench.p
 
 ## Beside other frameworks
 
-Their time, and over ours. ${source(peers)}
+Their time over ours, and the two times. ${source(peers)}
 
 ${peerTable()}
 ${failures.map(({ row, peer, failed }) => `\n- ${peer}, ${row}: ${failed}`).join('')}

@@ -2,21 +2,14 @@
 import { writeFileSync } from 'node:fs'
 import { Command } from 'commander'
 import type { Device } from '../engine/index.ts'
-import {
-  type AdapterDescription,
-  adapterLine,
-  describeAdapter,
-  openDevice,
-  parseCount,
-  runCommand,
-  UsageError,
-} from '../imagenet/index.ts'
+import { adapterLine, describeAdapter, openDevice, parseCount, runCommand, UsageError } from '../imagenet/index.ts'
 import { batchnormFamily } from './batchnorm.ts'
 import { ceilings as ceilingsGroup } from './ceilings.ts'
 import { conv2dFamily } from './conv2d.ts'
 import { elementwiseFamily } from './elementwise.ts'
 import { jobsFamily } from './jobs.ts'
 import { kakuritsuFamily } from './kakuritsu.ts'
+import { type Circumstances, circumstances } from './machine.ts'
 import { matmulFamily } from './matmul.ts'
 import { type MeasureOptions, measure } from './measure.ts'
 import { poolFamily } from './pool.ts'
@@ -44,11 +37,7 @@ interface Options {
   sample: number
 }
 
-export interface BenchFile {
-  adapter: AdapterDescription
-  date: string
-  node: string
-  command: string
+export interface BenchFile extends Circumstances {
   rows: Row[]
 }
 
@@ -79,6 +68,7 @@ async function run(device: Device, { filter, json, list, rounds, sample }: Optio
   if (list) return console.log(chosen.map(({ name }) => name).join('\n'))
 
   const adapter = describeAdapter(device)
+  const ended = circumstances('npm run bench', adapter)
   console.log(`${adapterLine(adapter)}\n\n${tableHead()}`)
   const timing = { rounds, sample: sample / 1000 }
   const rows = await timeGroup(device, '', ceilingsGroup, timing)
@@ -86,13 +76,7 @@ async function run(device: Device, { filter, json, list, rounds, sample }: Optio
   const best = { flops: multiplyAdd.flops! / multiplyAdd.seconds, bytes: copy.bytes! / copy.seconds }
   for (const { family, group } of chosen) rows.push(...(await timeGroup(device, family, group, timing, best)))
   if (json === undefined) return
-  const file: BenchFile = {
-    adapter,
-    date: new Date().toISOString(),
-    node: process.version,
-    command: commandLine(),
-    rows,
-  }
+  const file: BenchFile = { ...ended(), rows }
   writeFileSync(json, `${JSON.stringify(file, null, 2)}\n`)
   console.log(`\nwritten: ${json}`)
 }
@@ -134,7 +118,5 @@ async function checkedAndTimed(
 }
 
 const titleOf = (family: string, { name }: { name: string }): string => (family ? `${family}: ${name}` : name)
-
-const commandLine = (): string => ['npm run bench --', ...process.argv.slice(2)].join(' ')
 
 await runCommand(command)

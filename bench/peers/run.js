@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
+import { circumstances } from '../../dist/bench/machine.js'
 import { PEER_ROWS } from '../../dist/bench/rows.js'
 import { adapterLine, describeAdapter, openAdapter, parseCount, runCommand, UsageError } from '../../dist/imagenet.js'
 import { compare } from './compare.js'
@@ -40,6 +41,7 @@ async function run({ filter, peer: wanted, json, gpu, rounds, sample, limit }) {
     )
   install()
   const adapter = describeAdapter(await openAdapter({ gpu }))
+  const ended = circumstances('npm run bench:peers', adapter)
   console.log(`${adapterLine(adapter)}\n`)
   const options = { rounds, sample: sample / 1000, limit }
   const results = []
@@ -59,14 +61,7 @@ async function run({ filter, peer: wanted, json, gpu, rounds, sample, limit }) {
   }
   console.log(`\n${summaryOf(rows, results)}`)
   if (json === undefined) return
-  const date = new Date().toISOString()
-  const file = {
-    adapter,
-    date,
-    node: process.version,
-    command: ['npm run bench:peers --', ...process.argv.slice(2)].join(' '),
-    results,
-  }
+  const file = { ...ended(), results }
   writeFileSync(json, `${JSON.stringify(file, null, 2)}\n`)
   console.log(`\nwritten: ${json}`)
 }
