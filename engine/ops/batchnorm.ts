@@ -8,17 +8,22 @@ import { ShapeError, show } from '../errors.ts'
 import applySource from '../shaders/batchnorm_apply.wgsl'
 import backwardEvalSource from '../shaders/batchnorm_backward_eval.wgsl'
 import backwardFinishSource from '../shaders/batchnorm_backward_finish.wgsl'
+import backwardSmallSource from '../shaders/batchnorm_backward_small.wgsl'
 import backwardSumsSource from '../shaders/batchnorm_backward_sums.wgsl'
 import backwardTrainSource from '../shaders/batchnorm_backward_train.wgsl'
 import normalSource from '../shaders/batchnorm_normal.wgsl'
+import rowsSource from '../shaders/batchnorm_rows.wgsl'
 import runningSource from '../shaders/batchnorm_running.wgsl'
 import slicesSource from '../shaders/batchnorm_slices.wgsl'
+import smallSource from '../shaders/batchnorm_small.wgsl'
 import statsSource from '../shaders/batchnorm_stats.wgsl'
 import statsFinishSource from '../shaders/batchnorm_stats_finish.wgsl'
 import { empty, scope, type Tensor } from '../tensor.ts'
 import { ChannelKernel, ITEMS, LANES, stepsOf } from './channels.ts'
 
-const statsKernel = new ChannelKernel('batchnorm_stats', statsSource)
+const smallKernel = new ChannelKernel('batchnorm_small', normalSource, rowsSource, smallSource)
+const backwardSmallKernel = new ChannelKernel('batchnorm_backward_small', normalSource, backwardSmallSource)
+const statsKernel = new ChannelKernel('batchnorm_stats', rowsSource, statsSource)
 const statsFinishKernel = new ChannelKernel('batchnorm_stats_finish', normalSource, slicesSource, statsFinishSource)
 const runningKernel = new ChannelKernel('batchnorm_running', normalSource, runningSource)
 const applyKernel = new ChannelKernel('batchnorm_apply', normalSource, applySource)
@@ -28,9 +33,13 @@ const backwardTrainKernel = new ChannelKernel('batchnorm_backward_train', normal
 const backwardEvalKernel = new ChannelKernel('batchnorm_backward_eval', normalSource, backwardEvalSource)
 
 /**
- * How many rows a thread sums: enough to be worth its start, few enough to give a small batch many threads, and not to
- * lose the variance's last digits (batchnorm_stats.wgsl).
+ * How many rows a batch may have for one thread to walk down all of them, which spares two of three dispatches, and LANES
+ * of the shaders that do. On lavapipe with 2 cores this takes half the time at 128 rows, three quarters at 2,048, and
+ * as long at 8,192; a CPU of more cores would miss the work of its others sooner. A GPU wants more threads than that.
  */
+const SMALL = { gpu: { rows: 32, LANES: 32 }, software: { rows: 2048, LANES: 8 } }
+
+/** How many rows a thread sums: enough to be worth its start, few enough to give a small batch many threads. */
 const ROWS_TO_SUM = 32
 
 /**
@@ -53,6 +62,7 @@ const FEW_SLICES = { LANES: 32, SPREAD: 1 }
 const RUNNING_LANES = 64
 
 /** PyTorch's. */
+const DEFAULT_MOMENTUM = 0.1
 export const DEFAULT_EPS = 1e-5
 
 export interface BatchNorm2dOptions {
@@ -86,11 +96,9 @@ export function batchNorm2d(x: Tensor, options: BatchNorm2dOptions): Tensor {
   const { weight, bias, training, residual, relu = false } = options
   const { device } = x
   const layout = layoutOf(x, options)
-  const normals = training ? batchNormals(x, layout, options) : runningNormals(device, layout, options)
-  const y = empty(device, x.shape)
-  const { params, workgroups } = sliceToApply(device, layout)
+  const small = training && layout.rows <= SMALL[kindOf(device)].rows
   const after = flags(relu, residual)
-  applyKernel.for(layout.channels).run(device, { ...params, ...after }, [x, normals, residual ?? x, y], workgroups)
+  const { normals, y } = small ? normaliseSmall(x, layout, options, after) : normalise(x, layout, options, after)
 
   const inputs = residual ? [x, weight, bias, residual] : [x, weight, bias]
   const needsSums = training || weight.requiresGrad || bias.requiresGrad
@@ -101,11 +109,13 @@ export function batchNorm2d(x: Tensor, options: BatchNorm2dOptions): Tensor {
     // d, the gradient behind the clamp, is the residual's. The first pass over dy stores it for the next.
     const d = relu && residual ? empty(device, x.shape) : null
     const passed = { x, dy, y: keptY ?? dy, normals, d }
+    if (small && x.requiresGrad) return [...smallGrads(passed, layout, after), d ?? dy]
     const [dWeight, dBias] = needsSums ? parameterGrads(passed, layout, after) : [null, null]
     const stored = needsSums ? d : null
     let dx: Tensor | null = null
     if (x.requiresGrad || (d && !stored)) {
       dx = empty(device, x.shape)
+      const { params, workgroups } = sliceToApply(device, layout)
       const clamp = flags(relu && !stored, residual)
       const [kernel, bindings] = training
         ? [backwardTrainKernel, [x, stored ?? dy, normals, dBias!, dWeight!, dx]]
@@ -144,17 +154,48 @@ function layoutOf(x: Tensor, options: BatchNorm2dOptions): Layout {
 /** What the kernels do after normalising. */
 const flags = (relu: boolean, residual?: Tensor) => ({ relu: relu ? 1 : 0, hasResidual: residual ? 1 : 0 })
 
+type Flags = ReturnType<typeof flags>
+
 /** A binding that a kernel has but does not write under the flags it is given. */
 const unused = (device: Device): Tensor => empty(device, [1])
 
 /** `Normal`s of batchnorm_normal.wgsl. */
 const emptyNormals = (device: Device, channels: number): Tensor => empty(device, [channels, 4])
 
+interface Normalised {
+  /** What x was normalised with. */
+  normals: Tensor
+  y: Tensor
+}
+
+function normalise(x: Tensor, layout: Layout, options: BatchNorm2dOptions, after: Flags): Normalised {
+  const { device } = x
+  const y = empty(device, x.shape)
+  const normals = options.training ? batchNormals(x, layout, options) : runningNormals(device, layout, options)
+  const { params, workgroups } = sliceToApply(device, layout)
+  const bindings = [x, normals, options.residual ?? x, y]
+  applyKernel.for(layout.channels).run(device, { ...params, ...after }, bindings, workgroups)
+  return { normals, y }
+}
+
+/** The same for training on few rows, in one pass. */
+function normaliseSmall(x: Tensor, layout: Layout, options: BatchNorm2dOptions, after: Flags): Normalised {
+  const { device } = x
+  const { channels } = layout
+  const { weight, bias, residual, runningMean, runningVar, momentum = DEFAULT_MOMENTUM, eps = DEFAULT_EPS } = options
+  const y = empty(device, x.shape)
+  const normals = emptyNormals(device, channels)
+  const bindings = [x, weight, bias, residual ?? x, normals, runningMean, runningVar, y]
+  const params = { ...layout, ...after, momentum, eps }
+  runSmall(smallKernel, device, params, bindings)
+  return { normals, y }
+}
+
 /** What normalises with the statistics of the batch; the running statistics are moved towards them. */
 function batchNormals(x: Tensor, layout: Layout, options: BatchNorm2dOptions): Tensor {
   const { device } = x
   const { channels } = layout
-  const { weight, bias, runningMean, runningVar, momentum = 0.1, eps = DEFAULT_EPS } = options
+  const { weight, bias, runningMean, runningVar, momentum = DEFAULT_MOMENTUM, eps = DEFAULT_EPS } = options
   return scope(() => {
     const { slices, params, workgroups } = sliceToSum(device, layout)
     const [means, squares] = emptyPair(device, [slices, channels])
@@ -176,8 +217,8 @@ function runningNormals(device: Device, { channels }: Layout, options: BatchNorm
   return normals
 }
 
-/** What the first pass backwards reads, and the tensor, if any, in which it leaves d. */
-interface FirstPass {
+/** What the passes backwards read, and the tensor, if any, in which it leaves d. */
+interface Passed {
   x: Tensor
   dy: Tensor
   y: Tensor
@@ -186,7 +227,7 @@ interface FirstPass {
 }
 
 /** The gradients of weight and bias, [C] each: Σ d·x̂ and Σ d. */
-function parameterGrads(tensors: FirstPass, layout: Layout, after: ReturnType<typeof flags>): [Tensor, Tensor] {
+function parameterGrads(tensors: Passed, layout: Layout, after: Flags): [Tensor, Tensor] {
   const { x, dy, y, normals, d } = tensors
   const { device } = x
   const { channels } = layout
@@ -197,6 +238,18 @@ function parameterGrads(tensors: FirstPass, layout: Layout, after: ReturnType<ty
   const [dWeight, dBias] = emptyPair(device, [channels])
   finish(backwardFinishKernel, device, { channels, slices }, [sums, products, dBias, dWeight])
   return [dWeight, dBias]
+}
+
+/** The gradients of x, weight and bias in training on few rows, in one pass. */
+function smallGrads(tensors: Passed, layout: Layout, after: Flags): [Tensor, Tensor, Tensor] {
+  const { x, dy, y, normals, d } = tensors
+  const { device } = x
+  const { channels } = layout
+  const [dWeight, dBias] = emptyPair(device, [channels])
+  const dx = empty(device, x.shape)
+  const bindings = [x, dy, y, normals, dBias, dWeight, d ?? unused(device), dx]
+  runSmall(backwardSmallKernel, device, { ...layout, ...after }, bindings)
+  return [dx, dWeight, dBias]
 }
 
 const kindOf = (device: Device) => (device.software ? 'software' : 'gpu')
@@ -214,6 +267,13 @@ function slice({ rows, channels }: Layout, rowsAtLeast: number, most: number) {
   const slices = Math.ceil(rows / rowsPerSlice)
   const workgroups: [number, number] = [Math.ceil(stepsOf(channels) / LANES), Math.ceil(slices / ITEMS)]
   return { slices, params: { rows, channels, rowsPerSlice }, workgroups }
+}
+
+/** Runs a kernel for few rows; `params` are its own. */
+function runSmall(kernel: ChannelKernel, device: Device, params: Layout & Flags, bindings: Tensor[]): void {
+  const { LANES } = SMALL[kindOf(device)]
+  const workgroups = Math.ceil(stepsOf(params.channels) / LANES)
+  kernel.for(params.channels, { LANES }).run(device, { ...params }, bindings, [workgroups])
 }
 
 /** Runs a second pass over slices; `params` are its kernel's, `channels` and `slices` among them. */
