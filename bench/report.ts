@@ -2,14 +2,6 @@
 import { ratio } from './measure.ts'
 import type { Measured } from './work.ts'
 
-/** What the adapter can do at best. */
-export interface Ceilings {
-  /** Floating point operations a second. */
-  flops: number
-  /** Bytes read and written a second. */
-  bytes: number
-}
-
 export interface Row {
   family: string
   group: string
@@ -27,16 +19,18 @@ export interface Row {
   ratio?: { to: string; value: number }
 }
 
-/** The rows of a group, in the order of its works. */
-export function rowsOf(family: string, group: string, { works, timings }: Measured, best?: Ceilings): Row[] {
+/**
+ * The rows of a group, in the order of its works.
+ * @param best the adapter's ceiling of floating point operations a second, once it is known
+ */
+export function rowsOf(family: string, group: string, { works, timings }: Measured, best?: number): Row[] {
   return works.map(({ name, flops, bytes, against }, i) => {
     const base = works.findIndex((other) => other.name === against)
     const row: Row = { family, group, work: name, ...timings[i], flops, bytes }
     if (base >= 0) row.ratio = { to: works[base].name, value: ratio(timings[i], timings[base]) }
-    // Memory is as fast as the cache that a tensor fits in: a copy of that very tensor is the better measure.
+    // Memory is as fast as the cache that a tensor fits in: a copy of that very tensor is what it can do at best.
     if (bytes && row.ratio && works[base].bytes) row.share = bytes / works[base].bytes / row.ratio.value
-    else if (bytes && best) row.share = bytes / row.seconds / best.bytes
-    else if (flops && best) row.share = flops / row.seconds / best.flops
+    else if (flops && best) row.share = flops / row.seconds / best
     return row
   })
 }

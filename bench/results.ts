@@ -92,7 +92,8 @@ Written by \`node dist/bench/results.js\` from the JSON of the two commands; not
 rounds in which the works of a group, or kakuritsu and a peer, run in turn; a ratio is the median of the rounds' own
 ratios, and ± half the distance between the quartiles. Every result was checked before it was timed: against float64
 references or PyTorch's record, and peers against kakuritsu. "Of best" is the part of the adapter's own ceiling: of a loop
-of multiply-adds, or, where memory is the bound, of a copy of the same tensor.
+of multiply-adds, or, where memory is the bound, of a copy of the same tensor in bytes a second. (A kernel that reads more
+than it writes can be above a copy: on a CPU a write costs the transfer of a read as well.)
 
 ## What must hold
 

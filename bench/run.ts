@@ -13,7 +13,7 @@ import { type Circumstances, circumstances } from './machine.ts'
 import { matmulFamily } from './matmul.ts'
 import { type MeasureOptions, measure } from './measure.ts'
 import { poolFamily } from './pool.ts'
-import { type Ceilings, type Row, rowsOf, tableHead, tableLine } from './report.ts'
+import { type Row, rowsOf, tableHead, tableLine } from './report.ts'
 import { startFamily } from './start.ts'
 import { type ElsewhereGroup, type Group, type Measured, Workbench } from './work.ts'
 
@@ -72,8 +72,8 @@ async function run(device: Device, { filter, json, list, rounds, sample }: Optio
   console.log(`${adapterLine(adapter)}\n\n${tableHead()}`)
   const timing = { rounds, sample: sample / 1000 }
   const rows = await timeGroup(device, '', ceilingsGroup, timing)
-  const [multiplyAdd, copy] = rows
-  const best = { flops: multiplyAdd.flops! / multiplyAdd.seconds, bytes: copy.bytes! / copy.seconds }
+  const [multiplyAdd] = rows
+  const best = multiplyAdd.flops! / multiplyAdd.seconds
   for (const { family, group } of chosen) rows.push(...(await timeGroup(device, family, group, timing, best)))
   if (json === undefined) return
   const file: BenchFile = { ...ended(), rows }
@@ -87,11 +87,11 @@ async function timeGroup(
   family: string,
   group: Group | ElsewhereGroup,
   options: MeasureOptions,
-  ceilings?: Ceilings,
+  best?: number,
 ): Promise<Row[]> {
   const title = titleOf(family, group)
   const measured = 'elsewhere' in group ? group.elsewhere() : await checkedAndTimed(device, title, group, options)
-  const rows = rowsOf(family, group.name, measured, ceilings)
+  const rows = rowsOf(family, group.name, measured, best)
   console.log(`${title}\n${rows.map(tableLine).join('\n')}`)
   return rows
 }

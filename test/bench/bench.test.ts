@@ -55,7 +55,7 @@ test('see a memory-bound work beside the copy of its group, by bytes a second', 
     { name: 'forward', bytes: 3e9, against: 'copy' },
   ]
   const timings = [timingOf([1, 1, 1]), timingOf([2, 2, 2])]
-  const [, forward] = rowsOf('family', 'group', { works, timings }, { flops: 1, bytes: 1 })
+  const [, forward] = rowsOf('family', 'group', { works, timings })
   assert.equal(forward.ratio, { to: 'copy', value: 2 })
   assert.is(forward.share, 0.75)
 })
