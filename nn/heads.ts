@@ -1,19 +1,20 @@
 /** The heads of the experiment: two linear layers without bias on a network's features, and three kinds of noise. */
-import { dropout, kakuritsuLinear, type MaskGradient, relu, type Tensor } from '../engine/index.ts'
+import { dropout, type MaskGradient, relu, type Tensor } from '../engine/index.ts'
 import type { Generator } from './generator.ts'
 import { uniform } from './init.ts'
 import { KAKURITSU_BOUND, Linear } from './layers.ts'
 import { Module, pipe } from './module.ts'
+import { fire } from './synapses.ts'
 
 /** Which noise a head is trained with; White is none. */
 export const archs = ['Kakuritsu', 'Dropout', 'White'] as const
 export type Arch = (typeof archs)[number]
 
 export type HeadNoise =
-  /** Each synapse takes part with probability p. */
-  | { kind: 'kakuritsu'; p: number }
-  /** Each cell's output is dropped with probability p, the logits' too. */
-  | { kind: 'dropout'; p: number }
+  /** Each synapse takes part with probability p. `rescale` and `sharedMask` are as `SynapseOptions` has them. */
+  | { kind: 'kakuritsu'; p: number; rescale?: boolean; sharedMask?: boolean }
+  /** Each cell's output is dropped with probability p; the logits' too, unless `keepLogits`. */
+  | { kind: 'dropout'; p: number; keepLogits?: boolean }
   | { kind: 'plain' }
 
 export interface HeadOptions {
@@ -25,6 +26,12 @@ export interface HeadOptions {
   p?: number
   /** Of Kakuritsu layers; 'straight-through', the original's, unless given. */
   maskGradient?: MaskGradient
+  /** Kakuritsu: whether sums are divided by p; not, as in the original, unless given. */
+  rescale?: boolean
+  /** Kakuritsu: whether all samples of a step share one mask; each has its own unless given. */
+  sharedMask?: boolean
+  /** Dropout: whether it spares the logits, where the original drops half of them. */
+  keepLogits?: boolean
   /** Where the masks come from. */
   generator: Generator
 }
@@ -45,10 +52,10 @@ export class Head extends Module {
 
   constructor(arch: Arch, options: HeadOptions) {
     super()
-    const { features, classes, hidden = 1000, p = 0.5, maskGradient = 'straight-through', generator } = options
+    const { features, classes, hidden = 1000, maskGradient = 'straight-through', generator } = options
     this.li1 = synapses(features, hidden)
     this.li2 = synapses(hidden, classes)
-    this.#trainingNoise = noiseOf(arch, p)
+    this.#trainingNoise = noiseOf(arch, options)
     this.#maskGradient = maskGradient
     this.#generator = generator
     this.#layers = [generator.addLayer(), generator.addLayer()]
@@ -60,15 +67,15 @@ export class Head extends Module {
     const [layer1, layer2] = this.#layers
     switch (noise.kind) {
       case 'kakuritsu': {
-        const fire = (li: Linear, layer: number) => (x: Tensor) => {
-          const options = { ...this.#generator.draw(layer), maskGradient: this.#maskGradient }
-          return kakuritsuLinear(x, li.weight.tensor, noise.p, options)
-        }
-        return pipe(x, fire(li1, layer1), relu, fire(li2, layer2))
+        const { p, rescale, sharedMask } = noise
+        const options = { rescale, sharedMask, maskGradient: this.#maskGradient }
+        const masked = (li: Linear, layer: number) => (x: Tensor) =>
+          fire(x, li.weight.tensor, p, this.#generator.draw(layer), options)
+        return pipe(x, masked(li1, layer1), relu, masked(li2, layer2))
       }
       case 'dropout': {
         const drop = (layer: number) => (x: Tensor) => dropout(x, noise.p, this.#generator.draw(layer))
-        return pipe(x, li1, drop(layer1), relu, li2, drop(layer2))
+        return pipe(x, li1, drop(layer1), relu, li2, ...(noise.keepLogits ? [] : [drop(layer2)]))
       }
       case 'plain':
         return pipe(x, li1, relu, li2)
@@ -80,12 +87,15 @@ export class Head extends Module {
 export const head = (arch: Arch, options: HeadOptions): Head => new Head(arch, options)
 
 /** The noise that a head of this kind is trained with. */
-function noiseOf(arch: Arch, p: number): HeadNoise {
+export function noiseOf(
+  arch: Arch,
+  { p = 0.5, rescale, sharedMask, keepLogits }: Pick<HeadOptions, 'p' | 'rescale' | 'sharedMask' | 'keepLogits'>,
+): HeadNoise {
   switch (arch) {
     case 'Kakuritsu':
-      return { kind: 'kakuritsu', p }
+      return { kind: 'kakuritsu', p, ...(rescale && { rescale }), ...(sharedMask && { sharedMask }) }
     case 'Dropout':
-      return { kind: 'dropout', p }
+      return { kind: 'dropout', p, ...(keepLogits && { keepLogits }) }
     case 'White':
       return { kind: 'plain' }
   }

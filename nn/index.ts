@@ -7,14 +7,13 @@ export {
   encodeCheckpoint,
 } from './checkpoint.ts'
 export { ConvNorm, convNorm } from './conv_norm.ts'
-export {
-  readSafetensors,
-  type Safetensors,
-  type SafetensorsTensor,
-  writeSafetensors,
-} from './formats/safetensors.ts'
+export type { Dtype, TensorData } from './formats/dtypes.ts'
+export { FormatError } from './formats/errors.ts'
+export { FileTensor, type SavedTensor } from './formats/file_tensor.ts'
+export { openSafetensors, readSafetensors, type Safetensors, writeSafetensors } from './formats/safetensors.ts'
+export type { ByteSource } from './formats/source.ts'
 export { Generator, type Position } from './generator.ts'
-export { type Arch, archs, Head, type HeadNoise, type HeadOptions, head } from './heads.ts'
+export { type Arch, archs, Head, type HeadNoise, type HeadOptions, head, noiseOf } from './heads.ts'
 export { byFanIn, constant, type Init, kaimingNormal, normal, uniform } from './init.ts'
 export {
   AdaptiveAvgPool2d,
@@ -55,4 +54,5 @@ export {
 } from './resnet.ts'
 export { type SchedulerState, StepLR } from './schedule.ts'
 export { type LoadOptions, type LoadResult, StateError } from './state.ts'
+export { fire, type SynapseOptions } from './synapses.ts'
 export { Buffer, Counter, type Layout, Parameter, type Stored, Variable, type VariableOptions } from './variable.ts'

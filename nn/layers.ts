@@ -6,9 +6,7 @@ import {
   dropout,
   flatten,
   foldBatchNorm,
-  kakuritsuLinear,
   linear,
-  type MaskGradient,
   maxPool2d,
   relu,
   type Tensor,
@@ -17,6 +15,7 @@ import {
 import type { Generator } from './generator.ts'
 import { byFanIn, constant, uniform } from './init.ts'
 import { Module, pipe } from './module.ts'
+import { fire, type SynapseOptions } from './synapses.ts'
 import { Buffer, Counter, Parameter } from './variable.ts'
 
 export interface Conv2dOptions {
@@ -90,15 +89,13 @@ export class Linear extends Module {
 /** The bound of the weights that a Kakuritsu layer, and the plain one that it is compared with, starts from. */
 export const KAKURITSU_BOUND = 0.1
 
-export interface KakuritsuLinearOptions {
+export interface KakuritsuLinearOptions extends SynapseOptions {
   /** Where its masks come from. */
   generator: Generator
   /** Probability that a synapse takes part; 0.5 unless given. */
   p?: number
   /** The same in eval mode; p unless given. */
   evalP?: number
-  /** 'straight-through', the original's, unless given. */
-  maskGradient?: MaskGradient
 }
 
 /** A linear layer without bias whose synapses take part with probability p. x: [N, inFeatures] → [N, outFeatures]. */
@@ -106,25 +103,24 @@ export class KakuritsuLinear extends Module {
   readonly weight: Parameter
   p: number
   evalP: number
-  readonly maskGradient: MaskGradient
+  readonly #synapses: SynapseOptions
   readonly #generator: Generator
   readonly #layer: number
 
   constructor(inFeatures: number, outFeatures: number, options: KakuritsuLinearOptions) {
     super()
-    const { generator, p = 0.5, evalP = p, maskGradient = 'straight-through' } = options
+    const { generator, p = 0.5, evalP = p, ...synapses } = options
     this.weight = new Parameter([inFeatures, outFeatures], { layout: 'linear', init: uniform(KAKURITSU_BOUND) })
     this.p = p
     this.evalP = evalP
-    this.maskGradient = maskGradient
+    this.#synapses = synapses
     this.#generator = generator
     this.#layer = generator.addLayer()
   }
 
   override forward(x: Tensor): Tensor {
     const p = this.training ? this.p : this.evalP
-    const options = { ...this.#generator.draw(this.#layer), maskGradient: this.maskGradient }
-    return kakuritsuLinear(x, this.weight.tensor, p, options)
+    return fire(x, this.weight.tensor, p, this.#generator.draw(this.#layer), this.#synapses)
   }
 }
 

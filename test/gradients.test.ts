@@ -12,6 +12,7 @@ import {
   batchNorm2d,
   conv2d,
   crossEntropy,
+  dropConnectLinear,
   dropout,
   flatten,
   kakuritsuLinear,
@@ -23,6 +24,7 @@ import {
   relu,
   scope,
   type Tensor,
+  scale as times,
 } from '../engine/index.ts'
 import { tensor, whole } from './ops/check.ts'
 import { dot, map, type Nd, nd, Random, size } from './reference/nd.ts'
@@ -174,6 +176,19 @@ test('a head of Kakuritsu layers and dropout under fixed masks, log-softmax, NLL
     const dropped = dropout(hidden, 0.25, { key: { seed: 1, layer: 1, step: 0 } })
     const logits = kakuritsuLinear(dropped, li2, 0.7, { key: { seed: 1, layer: 2, step: 0 }, maskGradient })
     return nllLoss(logSoftmax(logits), whole(x, labels))
+  })
+})
+
+test('a head whose masks are shared and whose sums are divided by p', async () => {
+  const labels = random.integers([9], 6)
+  const maskGradient = 'exact'
+  await check({ x: random.normal([9, 20]), li1: weights(20, 33), li2: weights(33, 6) }, ({ x, li1, li2 }) => {
+    const hidden = dropConnectLinear(x, li1, 0.5, { key: { seed: 1, layer: 0, step: 0 }, maskGradient })
+    const logits = dropConnectLinear(relu(times(hidden, 1 / 0.5)), li2, 0.7, {
+      key: { seed: 1, layer: 1, step: 0 },
+      maskGradient,
+    })
+    return crossEntropy(times(logits, 1 / 0.7), whole(x, labels))
   })
 })
 

@@ -1,15 +1,17 @@
-/** relu, add and add+relu: one element in, one element out. */
+/** relu, add, add+relu and scale: one element in, one element out. */
 import { record, sum } from '../autograd.ts'
 import { ElementKernel } from '../elements.ts'
 import { ShapeError, show } from '../errors.ts'
 import addReluSource from '../shaders/add_relu.wgsl'
 import reluSource from '../shaders/relu.wgsl'
 import reluBackwardSource from '../shaders/relu_backward.wgsl'
+import scaleSource from '../shaders/scale.wgsl'
 import { empty, type Tensor } from '../tensor.ts'
 
 const reluKernel = new ElementKernel('relu', reluSource)
 const addReluKernel = new ElementKernel('add_relu', addReluSource)
 const reluBackwardKernel = new ElementKernel('relu_backward', reluBackwardSource)
+const scaleKernel = new ElementKernel('scale', scaleSource)
 
 /** max(x, 0), NaN staying NaN. x: any shape. */
 export function relu(x: Tensor): Tensor {
@@ -33,6 +35,17 @@ export function addRelu(a: Tensor, b: Tensor): Tensor {
     const d = reluBackward(y, dy)
     return [d, d]
   })
+}
+
+/** factor · x. x: any shape; a factor of 1 gives x itself. */
+export function scale(x: Tensor, factor: number): Tensor {
+  if (factor === 1) return x
+  const times = (from: Tensor): Tensor => {
+    const to = empty(from.device, from.shape)
+    scaleKernel.run(from.device, from.size, { factor }, [from, to])
+    return to
+  }
+  return record('scale', times(x), [x], [], (dy) => [times(dy)])
 }
 
 /** The gradient of relu's input, from its output y and dy. */

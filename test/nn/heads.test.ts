@@ -1,7 +1,27 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { backward, crossEntropy, kakuritsuLinear, linear, relu, scope, Tensor } from '../../engine/index.ts'
-import { type Arch, archs, Generator, type Head, type HeadNoise, head } from '../../nn/index.ts'
+import {
+  backward,
+  crossEntropy,
+  dropConnectLinear,
+  dropout,
+  kakuritsuLinear,
+  linear,
+  relu,
+  scale,
+  scope,
+  Tensor,
+} from '../../engine/index.ts'
+import {
+  type Arch,
+  archs,
+  Generator,
+  type Head,
+  type HeadNoise,
+  type HeadOptions,
+  head,
+  noiseOf,
+} from '../../nn/index.ts'
 import { testDevice } from '../device.ts'
 import { Random } from '../reference/nd.ts'
 
@@ -13,7 +33,7 @@ const [BATCH, FEATURES, HIDDEN, CLASSES] = [6, 70, 40, 11]
 const random = new Random(1)
 const x = Tensor.from(device, Float32Array.from(random.normal([BATCH, FEATURES]).data), [BATCH, FEATURES])
 
-function make(arch: Arch, options: { p?: number; maskGradient?: 'exact' } = {}): { net: Head; generator: Generator } {
+function make(arch: Arch, options: Partial<HeadOptions> = {}): { net: Head; generator: Generator } {
   const generator = new Generator(SEED)
   const net = head(arch, { features: FEATURES, hidden: HIDDEN, classes: CLASSES, generator, ...options })
   return { net: net.to(device, { seed: 5 }), generator }
@@ -131,6 +151,54 @@ test('the gradient of the mask is the one that was asked for', async () => {
   }
   assert.not.equal(await gradient({ maskGradient: 'exact' }), await gradient({}))
   assert.equal(await gradient({ maskGradient: 'exact', p: 1 }), await gradient({ p: 1 }))
+})
+
+test('rescaling divides both layers by p, forward and backward', async () => {
+  const p = 0.25
+  const { net } = make('Kakuritsu', { p, rescale: true })
+  const masked = (x: Tensor, weight: Tensor, layer: number) =>
+    scale(kakuritsuLinear(x, weight, p, { key: { seed: SEED, layer, step: 0 } }), 1 / p)
+  const expected = masked(relu(masked(x, net.li1.weight.tensor, 0)), net.li2.weight.tensor, 1)
+  assert.equal(await net.call(x).read(), await expected.read())
+
+  const dLogits = Tensor.from(device, new Float32Array(BATCH * CLASSES).fill(1), [BATCH, CLASSES])
+  const gradient = async (rescale: boolean) => {
+    const { net } = make('Kakuritsu', { p, rescale })
+    scope(() => backward(net.call(x), dLogits))
+    return net.li2.weight.grad!.read()
+  }
+  const [rescaled, plain] = await Promise.all([gradient(true), gradient(false)])
+  // The hidden cells are 1/p as large, and so is what the logits hand back. Powers of two round nothing.
+  assert.equal(
+    [...rescaled],
+    [...plain].map((value) => value / p ** 2),
+  )
+})
+
+test('a shared mask is one weight for all samples of a step, whatever the split', async () => {
+  const { net, generator } = make('Kakuritsu', { sharedMask: true })
+  generator.moveTo({ step: 3 })
+  const masked = (x: Tensor, weight: Tensor, layer: number) =>
+    dropConnectLinear(x, weight, 0.5, { key: { seed: SEED, layer, step: 3 } })
+  const expected = masked(relu(masked(x, net.li1.weight.tensor, 0)), net.li2.weight.tensor, 1)
+  assert.equal(await net.call(x).read(), await expected.read())
+  const rows = Tensor.from(device, new Float32Array(4 * FEATURES).fill(1), [4, FEATURES])
+  const logits = await net.call(rows).read()
+  for (let b = 1; b < 4; b++) assert.equal(logits.slice(b * CLASSES, (b + 1) * CLASSES), logits.slice(0, CLASSES))
+  generator.moveTo({ step: 3, sample: 2 })
+  assert.equal(await net.call(rows).read(), logits)
+})
+
+test('Dropout may spare the logits', async () => {
+  const { net } = make('Dropout', { keepLogits: true })
+  const hidden = relu(dropout(linear(x, net.li1.weight.tensor), 0.5, { key: { seed: SEED, layer: 0, step: 0 } }))
+  assert.equal(await net.call(x).read(), await linear(hidden, net.li2.weight.tensor).read())
+})
+
+test('a noise names only what differs from the original', () => {
+  assert.equal(noiseOf('Kakuritsu', { rescale: false }), { kind: 'kakuritsu', p: 0.5 })
+  assert.equal(noiseOf('Kakuritsu', { p: 0.3, sharedMask: true }), { kind: 'kakuritsu', p: 0.3, sharedMask: true })
+  assert.equal(noiseOf('Dropout', { keepLogits: true }), { kind: 'dropout', p: 0.5, keepLogits: true })
 })
 
 test('a generator has places for 2^31 steps', () => {

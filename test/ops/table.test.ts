@@ -4,13 +4,15 @@
 import { suite } from 'uvu'
 import { Tensor } from '../../engine/index.ts'
 import { batchNorm2d } from '../../engine/ops/batchnorm.ts'
+import { dropConnectLinear } from '../../engine/ops/dropconnect.ts'
 import { dropout } from '../../engine/ops/dropout.ts'
-import { add, addRelu, relu } from '../../engine/ops/elementwise.ts'
+import { add, addRelu, relu, scale } from '../../engine/ops/elementwise.ts'
 import { kakuritsuLinear } from '../../engine/ops/kakuritsu.ts'
 import { crossEntropy, logSoftmax, nllLoss } from '../../engine/ops/loss.ts'
 import { adaptiveAvgPool2d, maxPool2d } from '../../engine/ops/pool.ts'
 import { flatten, reshape } from '../../engine/ops/reshape.ts'
 import * as batchnorm from '../reference/batchnorm.ts'
+import * as dropconnect from '../reference/dropconnect.ts'
 import * as dropped from '../reference/dropout.ts'
 import * as elementwise from '../reference/elementwise.ts'
 import * as kakuritsu from '../reference/kakuritsu.ts'
@@ -42,6 +44,17 @@ for (const shape of [[1], [7, 33], [3, 5, 65, 2]]) {
     reference: ({ a, b }) => elementwise.addRelu(a, b),
   })
 }
+
+for (const [shape, factor] of [
+  [[7, 33], 1 / 0.3],
+  [[3, 5, 65, 2], 0.5],
+] as const)
+  row({
+    name: `scale [${shape}] by ${factor.toPrecision(3)}`,
+    inputs: { x: random.normal(shape) },
+    op: ({ x }) => scale(x, factor),
+    reference: ({ x }) => elementwise.scale(x, factor),
+  })
 
 row({
   name: 'reshape',
@@ -191,6 +204,21 @@ for (const maskGradient of ['straight-through', 'exact'] as const)
       op: ({ x, weight }) => kakuritsuLinear(x, weight, p, { key, maskGradient, sampleOffset }),
       reference: ({ x, weight }) =>
         kakuritsu.kakuritsuLinear(x, weight, { takesPart: kakuritsu.mask(key, p), maskGradient, sampleOffset }),
+    })
+
+for (const maskGradient of ['straight-through', 'exact'] as const)
+  for (const [[batch, inputs, cells], p] of [
+    [[1, 1, 1], 0.5],
+    [[7, 33, 10], 0.3],
+    [[19, 130, 70], 0.9],
+    [[3, 9, 5], 0],
+    [[3, 9, 5], 1],
+  ] as const)
+    row({
+      name: `dropConnectLinear [${batch}, ${inputs}] to ${cells}, p = ${p}, ${maskGradient}`,
+      inputs: { x: random.normal([batch, inputs]), weight: random.normal([inputs, cells]) },
+      op: ({ x, weight }) => dropConnectLinear(x, weight, p, { key, maskGradient }),
+      reference: ({ x, weight }) => dropconnect.dropConnectLinear(x, weight, { key, p, maskGradient }),
     })
 
 test.run()

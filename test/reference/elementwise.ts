@@ -27,3 +27,9 @@ export function addRelu(a: Nd, b: Nd): Reference {
 export function reshape(x: Nd, shape: readonly number[]): Reference {
   return { out: nd(shape, x.data), backward: (dOut) => ({ x: nd(x.shape, dOut.data) }) }
 }
+
+/** factor · x. */
+export const scale = (x: Nd, factor: number): Reference => {
+  const times = (y: Nd) => map(y, (value) => factor * value)
+  return { out: times(x), backward: (dOut) => ({ x: times(dOut) }) }
+}
