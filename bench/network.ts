@@ -1,7 +1,8 @@
 /** ResNet-152 as the tests have it: weights made from their names, and what PyTorch computed with those weights. */
 import { readFileSync } from 'node:fs'
 import { type Device, Tensor } from '../engine/index.ts'
-import { readSafetensors, type SafetensorsTensor } from '../nn/formats/safetensors.ts'
+import type { SavedTensor } from '../nn/formats/file_tensor.ts'
+import { readSafetensors } from '../nn/formats/safetensors.ts'
 import { type ResNet, resnet152 } from '../nn/index.ts'
 import { hashed, hashedWeight } from '../test/reference/hashed.ts'
 import { type Nd, nd, permute } from '../test/reference/nd.ts'
@@ -14,7 +15,7 @@ export interface RecordedNetwork {
 
 /** The network's weights and running statistics, in torchvision's names and layout. */
 export function recordedState(): State {
-  const state = new Map<string, SafetensorsTensor>()
+  const state = new Map<string, SavedTensor>()
   for (const [name, { savedShape: shape }] of resnet152().namedState())
     if (!name.endsWith('num_batches_tracked'))
       state.set(name, { dtype: 'F32', shape, data: hashedWeight(name, shape, 'bottleneck') })

@@ -2,14 +2,14 @@
  * A bottleneck ResNet in eval mode on the CPU, in float64 sums: what a network's result is checked against where there
  * is no recorded one. ResNet-152 on an image of 224 × 224 takes some ten seconds.
  */
-import type { SafetensorsTensor } from '../nn/formats/safetensors.ts'
+import type { SavedTensor } from '../nn/formats/file_tensor.ts'
 import { batchNorm2d } from '../test/reference/batchnorm.ts'
 import { addRelu, relu } from '../test/reference/elementwise.ts'
 import { map, type Nd, nd, permute } from '../test/reference/nd.ts'
 import { adaptiveAvgPool2d, maxPool2d } from '../test/reference/pool.ts'
 
 /** State in torchvision's names and layout. */
-export type State = ReadonlyMap<string, SafetensorsTensor>
+export type State = ReadonlyMap<string, SavedTensor>
 
 /** x: [1, H, W, 3] → the features before the last layer, [1, 1, 1, C]. */
 export function features(state: State, x: Nd): Nd {

@@ -1,5 +1,5 @@
 /** What is timed side by side with other frameworks, and the numbers that all of them are given. */
-import type { SafetensorsTensor } from '../nn/formats/safetensors.ts'
+import type { SavedTensor } from '../nn/formats/file_tensor.ts'
 import { hashed } from '../test/reference/hashed.ts'
 import { recordedState } from './network.ts'
 import { CONVOLUTIONS, type ConvShape, describe, MARKED } from './resnet152.ts'
@@ -62,7 +62,7 @@ export function foldedNetwork(): { convs: Map<string, FoldedConv>; fc: { weight:
 }
 
 function fold(
-  { shape, data }: SafetensorsTensor,
+  { shape, data }: SavedTensor,
   norm: Record<'gamma' | 'beta' | 'mean' | 'variance', Float32Array>,
   stride: number,
 ): FoldedConv {

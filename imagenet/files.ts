@@ -2,7 +2,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 
 /** Writes to a temporary name beside `file`, then renames: whoever opens `file` finds the old content or all of the new. */
-export function writeFileAtomic(file: string, content: string | Uint8Array | readonly Uint8Array[]): void {
+export function writeFileAtomic(file: string, content: string | Uint8Array | Iterable<Uint8Array>): void {
   const temporary = `${file}.${process.pid}.tmp`
   const parts =
     typeof content === 'string' ? [Buffer.from(content)] : content instanceof Uint8Array ? [content] : content

@@ -2,7 +2,8 @@
  * A checkpoint is a safetensors file: the model's state under its own names (`base.*`, `exp.*`), what the optimizer
  * keeps under `optimizer.*`, and all else in the metadata, JSON where it is no plain string.
  */
-import { readSafetensors, type SafetensorsTensor, writeSafetensors } from './formats/safetensors.ts'
+import type { SavedTensor } from './formats/file_tensor.ts'
+import { readSafetensors, writeSafetensors } from './formats/safetensors.ts'
 import type { Module } from './module.ts'
 import { camelCase, snakeCase } from './names.ts'
 import type { Optimizer, OptimizerState } from './optim.ts'
@@ -32,7 +33,7 @@ export interface CheckpointInfo {
 export interface Checkpoint {
   info: CheckpointInfo & { options: Record<string, unknown> }
   /** For `loadStateDict` of the model, the optimizer and the scheduler. */
-  model: Map<string, SafetensorsTensor>
+  model: Map<string, SavedTensor>
   optimizer: OptimizerState
   scheduler: SchedulerState
 }
@@ -51,7 +52,7 @@ const OPTIMIZER_PREFIX = 'optimizer.'
 export async function encodeCheckpoint(
   info: CheckpointInfo,
   { model, optimizer, scheduler }: { model: Module; optimizer: Optimizer; scheduler: StepLR },
-): Promise<Uint8Array[]> {
+): Promise<Iterable<Uint8Array>> {
   const tensors = await model.stateDict()
   const { tensors: kept, name, settings } = await optimizer.stateDict()
   for (const [keptName, tensor] of kept) tensors.set(OPTIMIZER_PREFIX + keptName, tensor)
@@ -82,8 +83,8 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const scheduler = object(metadata, 'scheduler')
   const totals = object(metadata, 'totals')
 
-  const model = new Map<string, SafetensorsTensor>()
-  const kept = new Map<string, SafetensorsTensor>()
+  const model = new Map<string, SavedTensor>()
+  const kept = new Map<string, SavedTensor>()
   for (const [name, tensor] of tensors)
     if (name.startsWith(OPTIMIZER_PREFIX)) kept.set(name.slice(OPTIMIZER_PREFIX.length), tensor)
     else model.set(name, tensor)

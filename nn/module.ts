@@ -1,7 +1,7 @@
 /** What a network is made of: layers with parameters and buffers, in a tree. */
 import { type Device, scope, type Tensor } from '../engine/index.ts'
 import { nameStream } from '../engine/random.ts'
-import type { SafetensorsTensor } from './formats/safetensors.ts'
+import type { SavedTensor } from './formats/file_tensor.ts'
 import { snakeCase } from './names.ts'
 import { type LoadOptions, type LoadResult, loadState, saveState } from './state.ts'
 import { Buffer, Counter, Parameter, type Stored } from './variable.ts'
@@ -95,7 +95,7 @@ export abstract class Module {
   }
 
   /** All parameters and buffers under PyTorch's names, in its shapes and layout. */
-  stateDict(): Promise<Map<string, SafetensorsTensor>> {
+  stateDict(): Promise<Map<string, SavedTensor>> {
     return saveState(this.namedState())
   }
 
@@ -103,7 +103,7 @@ export abstract class Module {
    * Takes what `stateDict` (or PyTorch) gave. Nothing changes unless all of it fits.
    * @throws StateError when entries are missing or unexpected (unless `strict` is false), or of another shape or dtype.
    */
-  loadStateDict(state: ReadonlyMap<string, SafetensorsTensor>, options?: LoadOptions): LoadResult {
+  loadStateDict(state: ReadonlyMap<string, SavedTensor>, options?: LoadOptions): LoadResult {
     return loadState(this.constructor.name, this.namedState(), state, options)
   }
 

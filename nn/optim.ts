@@ -1,6 +1,6 @@
 /** Optimizers, as torch.optim has them. Each step is one dispatch a parameter, and nothing waits for the GPU. */
 import { adadeltaStep, sgdStep, Tensor } from '../engine/index.ts'
-import type { SafetensorsTensor } from './formats/safetensors.ts'
+import type { SavedTensor } from './formats/file_tensor.ts'
 import { constant } from './init.ts'
 import { loadState, StateError, saveState } from './state.ts'
 import { Buffer, type Parameter } from './variable.ts'
@@ -11,7 +11,7 @@ export interface OptimizerState {
   name: string
   settings: Record<string, number>
   /** `state.0.momentum_buffer`, …: PyTorch's names; numbered as the parameters were given, in PyTorch's layout. */
-  tensors: Map<string, SafetensorsTensor>
+  tensors: Map<string, SavedTensor>
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { flatten, type Tensor } from '../engine/index.ts'
 import { ConvNorm, convNorm } from './conv_norm.ts'
-import type { SafetensorsTensor } from './formats/safetensors.ts'
+import type { SavedTensor } from './formats/file_tensor.ts'
 import { constant, kaimingNormal } from './init.ts'
 import { AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, Sequential } from './layers.ts'
 import { Module, pipe } from './module.ts'
@@ -259,7 +259,7 @@ export const wide_resnet101_2 = (options?: ResNetOptions): ResNet => resnet('wid
  * Loads a state in torchvision's names. A network without its last layer takes the state of one that has it.
  * @throws StateError when it does not fit.
  */
-export function loadWeights(network: ResNet, state: ReadonlyMap<string, SafetensorsTensor>): void {
+export function loadWeights(network: ResNet, state: ReadonlyMap<string, SavedTensor>): void {
   const isUsed = ([name]: [string, unknown]) => network.fc !== null || !name.startsWith('fc.')
   network.loadStateDict(new Map([...state].filter(isUsed)))
 }

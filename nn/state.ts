@@ -1,6 +1,6 @@
 /** A model's state leaves, and comes back: names, shapes and dtypes are checked here. */
 import { show } from '../engine/errors.ts'
-import type { SafetensorsTensor } from './formats/safetensors.ts'
+import type { SavedTensor } from './formats/file_tensor.ts'
 import type { Stored } from './variable.ts'
 
 export interface LoadOptions {
@@ -25,9 +25,9 @@ const READS_AT_A_TIME = 32
 
 export async function saveState(
   named: Iterable<readonly [name: string, stored: Stored]>,
-): Promise<Map<string, SafetensorsTensor>> {
+): Promise<Map<string, SavedTensor>> {
   const entries = [...named]
-  const state = new Map<string, SafetensorsTensor>()
+  const state = new Map<string, SavedTensor>()
   for (let i = 0; i < entries.length; i += READS_AT_A_TIME) {
     const some = entries.slice(i, i + READS_AT_A_TIME)
     const saved = await Promise.all(some.map(([, stored]) => stored.save()))
@@ -44,7 +44,7 @@ export async function saveState(
 export function loadState(
   owner: string,
   named: Iterable<readonly [name: string, stored: Stored]>,
-  state: ReadonlyMap<string, SafetensorsTensor>,
+  state: ReadonlyMap<string, SavedTensor>,
   { strict = true }: LoadOptions = {},
 ): LoadResult {
   const wanted = new Map(named)
@@ -66,7 +66,7 @@ export function loadState(
 }
 
 /** What is wrong with an entry: one sentence, or none. */
-function misfit(name: string, { dtype, shape }: SafetensorsTensor, { savedShape, savedDtypes }: Stored): string[] {
+function misfit(name: string, { dtype, shape }: SavedTensor, { savedShape, savedDtypes }: Stored): string[] {
   if (show(shape) !== show(savedShape)) return [`${name} is ${show(shape)}, the model wants ${show(savedShape)}`]
   if (!savedDtypes.includes(dtype)) return [`${name} is ${dtype}, the model wants ${savedDtypes.join(', ')}`]
   return []

@@ -5,17 +5,18 @@
 import { type Device, type Shape, Tensor } from '../engine/index.ts'
 import type { Stream } from '../engine/random.ts'
 import { sizeOf } from '../engine/tensor.ts'
-import type { SafetensorsData, SafetensorsDtype, SafetensorsTensor } from './formats/safetensors.ts'
+import type { Dtype, TensorData } from './formats/dtypes.ts'
+import type { SavedTensor } from './formats/file_tensor.ts'
 import type { Init } from './init.ts'
 import { inverse, permute, permuteShape } from './permute.ts'
 
 /** A part of a model's state, as `stateDict` and `loadStateDict` see it: in PyTorch's shape and layout. */
 export interface Stored {
   readonly savedShape: Shape
-  readonly savedDtypes: readonly SafetensorsDtype[]
-  save(): Promise<SafetensorsTensor>
+  readonly savedDtypes: readonly Dtype[]
+  save(): Promise<SavedTensor>
   /** Takes elements whose shape and dtype were checked. */
-  load(data: SafetensorsData): void
+  load(data: TensorData): void
   place(device: Device, stream: Stream): void
   free(): void
 }
@@ -87,13 +88,13 @@ export abstract class Variable implements Stored {
     this.#loaded = null
   }
 
-  async save(): Promise<SafetensorsTensor> {
+  async save(): Promise<SavedTensor> {
     const data = await this.tensor.read()
     const axes = SAVED_AXES[this.layout]
     return { dtype: 'F32', shape: this.savedShape, data: axes ? permute(data, this.shape, axes) : data }
   }
 
-  load(saved: SafetensorsData): void {
+  load(saved: TensorData): void {
     let data = saved instanceof Float32Array ? saved : Float32Array.from(saved as Float64Array)
     const axes = SAVED_AXES[this.layout]
     if (axes) data = permute(data, this.savedShape, inverse(axes))
@@ -156,11 +157,11 @@ export class Counter implements Stored {
   readonly savedShape = []
   readonly savedDtypes = ['I64'] as const
 
-  async save(): Promise<SafetensorsTensor> {
+  async save(): Promise<SavedTensor> {
     return { dtype: 'I64', shape: [], data: BigInt64Array.of(BigInt(this.value)) }
   }
 
-  load(data: SafetensorsData): void {
+  load(data: TensorData): void {
     this.value = Number(data[0])
   }
 

@@ -6,53 +6,29 @@
  *     the rest  the tensors' bytes, little-endian, row-major, without holes or overlaps
  *
  * A file is data from a stranger: everything its header says is checked against the bytes that are there, before any
- * memory is taken. Elements are read in the machine's byte order, which is little-endian wherever JavaScript runs.
+ * memory is taken.
  */
+import { bitsOf, byteLengthOf, countOf, type Dtype, dtypeNames, holds, isDtype } from './dtypes.ts'
+import { FormatError } from './errors.ts'
+import { FileTensor, type SavedTensor } from './file_tensor.ts'
+import { type ByteSource, bytesSource } from './source.ts'
 
 /** The format's own limit; the reference implementation refuses longer headers too. */
 const MAX_HEADER_BYTES = 100_000_000
 
-/** Element types that are understood, and the array that holds them. F16 and BF16 are stored as 16 raw bits. */
-const ARRAYS = {
-  F64: Float64Array,
-  F32: Float32Array,
-  F16: Uint16Array,
-  BF16: Uint16Array,
-  I64: BigInt64Array,
-  U64: BigUint64Array,
-  I32: Int32Array,
-  U32: Uint32Array,
-  I16: Int16Array,
-  U16: Uint16Array,
-  I8: Int8Array,
-  U8: Uint8Array,
-  BOOL: Uint8Array,
-} as const
-
-export type SafetensorsDtype = keyof typeof ARRAYS
-export type SafetensorsData = InstanceType<(typeof ARRAYS)[SafetensorsDtype]>
-
-export interface SafetensorsTensor {
-  dtype: SafetensorsDtype
-  /** Sizes of the axes, outermost first; [] is a scalar. */
-  shape: readonly number[]
-  /** The elements, row-major. Those of F16 and BF16 are decoded to a Float32Array. */
-  data: SafetensorsData
-}
-
 export interface Safetensors {
   /** By name, in the order of their bytes in the file. */
-  tensors: Map<string, SafetensorsTensor>
+  tensors: Map<string, FileTensor>
   metadata: Record<string, string>
 }
 
 /**
- * Reads a whole file. The tensors are views of `bytes` where the alignment allows it and copies where it does not.
- * @throws Error when the file breaks a rule of the format or holds a dtype that is not understood.
+ * Reads a file's header; the tensors are read when they are asked for.
+ * @throws FormatError when the file breaks a rule of the format or holds a dtype that is not understood.
  */
-export function readSafetensors(bytes: Uint8Array): Safetensors {
-  const { header, dataStart } = readHeader(bytes)
-  const dataBytes = bytes.byteLength - dataStart
+export function openSafetensors(source: ByteSource): Safetensors {
+  const { header, dataStart } = readHeader(source)
+  const dataBytes = source.size - dataStart
   const metadata = checkMetadata(header.__metadata__)
   const entries = Object.entries(header)
     .filter(([name]) => name !== '__metadata__')
@@ -68,37 +44,39 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
   }
   if (covered !== dataBytes) fail(`the last ${dataBytes - covered} bytes of the file belong to no tensor`)
 
-  const tensors = new Map<string, SafetensorsTensor>()
+  const tensors = new Map<string, FileTensor>()
   for (const { name, dtype, shape, begin, end } of entries)
-    tensors.set(name, { dtype, shape, data: elements(dtype, bytes.subarray(dataStart + begin, dataStart + end)) })
+    tensors.set(name, new FileTensor(dtype, shape, () => source.read(dataStart + begin, dataStart + end)))
   return { tensors, metadata }
 }
 
+/** Reads a whole file that is in memory; the tensors are views of it where the alignment allows it. */
+export const readSafetensors = (bytes: Uint8Array): Safetensors => openSafetensors(bytesSource(bytes))
+
 /**
- * Writes a file, as the pieces to put one after the other. The pieces behind the first are views of the tensors' own
- * memory, so they must be stored before the tensors change. Wider elements come first, which keeps all of them aligned.
- * @throws Error when a tensor's data contradicts its dtype or shape, or a name is `__metadata__`. F16 and BF16 are read
- * but not written.
+ * A file as the pieces to put one after the other. Those of tensors in memory are views of them, so they must be stored
+ * before the tensors change; tensors in another file are read as their turn comes, and go as they are, bit for bit.
+ * Wider elements come first, which keeps all of them aligned.
+ * @throws FormatError, before the first piece, when a tensor's data contradicts its dtype or shape, or a name is
+ * `__metadata__`. Floats of 16 bits and less can be written from a file only.
  */
 export function writeSafetensors(
-  tensors: Iterable<readonly [string, SafetensorsTensor]>,
+  tensors: Iterable<readonly [string, SavedTensor]>,
   metadata: Record<string, string> = {},
-): Uint8Array[] {
+): Iterable<Uint8Array> {
   const header: Record<string, unknown> = Object.create(null)
   if (Object.keys(metadata).length > 0) header.__metadata__ = checkMetadata(metadata)
-  const pieces: Uint8Array[] = []
   let at = 0
-  const widestFirst = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT)
-  for (const [name, { dtype, shape, data }] of widestFirst) {
+  const bits = ([, { dtype }]: readonly [string, SavedTensor]) => bitsOf(dtype)
+  const widestFirst = [...tensors].sort((a, b) => bits(b) - bits(a))
+  for (const [name, tensor] of widestFirst) {
     if (name === '__metadata__') fail(`no tensor can be named '__metadata__'`)
     if (Object.hasOwn(header, name)) fail(`two tensors are named '${name}'`)
-    if (dtype === 'F16' || dtype === 'BF16') fail(`'${name}' is ${dtype}, which is read but not written; make it F32`)
-    if (!(data instanceof ARRAYS[dtype])) fail(`'${name}' is ${dtype}, its data a ${data.constructor.name}`)
-    const count = shape.reduce((product, size) => product * size, 1)
-    if (data.length !== count) fail(`'${name}' has ${data.length} elements, its shape [${shape.join(', ')}] ${count}`)
-    header[name] = { dtype, shape, data_offsets: [at, at + data.byteLength] }
-    pieces.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    at += data.byteLength
+    if (!(tensor instanceof FileTensor)) checkData(name, tensor)
+    const { dtype, shape } = tensor
+    const size = byteLengthOf(dtype, shape)
+    header[name] = { dtype, shape, data_offsets: [at, at + size] }
+    at += size
   }
 
   const json = new TextEncoder().encode(JSON.stringify(header))
@@ -107,26 +85,48 @@ export function writeSafetensors(
   const start = new Uint8Array(8 + padded).fill(0x20)
   new DataView(start.buffer).setBigUint64(0, BigInt(padded), true)
   start.set(json, 8)
-  return [start, ...pieces]
+  return pieces(start, widestFirst)
+}
+
+function* pieces(start: Uint8Array, tensors: Iterable<readonly [string, SavedTensor]>): Generator<Uint8Array> {
+  yield start
+  for (const [, tensor] of tensors) yield storedBytes(tensor)
+}
+
+/** The bytes of a tensor that was checked, as files have them. */
+export function storedBytes(tensor: SavedTensor): Uint8Array {
+  if (tensor instanceof FileTensor) return tensor.bytes()
+  const { data } = tensor
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+}
+
+function checkData(name: string, { dtype, shape, data }: SavedTensor): void {
+  if (!holds(dtype, data)) fail(`'${name}' is ${dtype}, its data a ${data.constructor.name}`)
+  const count = countOf(shape)
+  if (data.byteLength === byteLengthOf(dtype, shape)) return
+  if (data.length === count) fail(`'${name}' is ${dtype}, which is read but not written from memory; make it F32`)
+  fail(`'${name}' has ${data.length} elements, its shape [${shape.join(', ')}] ${count}`)
 }
 
 function fail(message: string): never {
-  throw new Error(`safetensors: ${message}`)
+  throw new FormatError(`safetensors: ${message}`)
 }
 
-function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
-  if (bytes.byteLength < 8) fail(`the file has ${bytes.byteLength} bytes, too few for the header's length`)
-  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true)
+function readHeader(source: ByteSource): { header: Record<string, unknown>; dataStart: number } {
+  if (source.size < 8) fail(`the file has ${source.size} bytes, too few for the header's length`)
+  const first = source.read(0, 8)
+  const length = new DataView(first.buffer, first.byteOffset, 8).getBigUint64(0, true)
   if (length > MAX_HEADER_BYTES)
     fail(`the header claims ${length} bytes, ${MAX_HEADER_BYTES} are allowed; is this a safetensors file?`)
   const dataStart = 8 + Number(length)
-  if (dataStart > bytes.byteLength)
-    fail(`the header claims ${length} bytes, the file has only ${bytes.byteLength - 8} behind its length`)
-  if (bytes[8] !== 0x7b || length === 0n) fail(`the header does not begin with '{'; is this a safetensors file?`)
+  if (dataStart > source.size)
+    fail(`the header claims ${length} bytes, the file has only ${source.size - 8} behind its length`)
+  const bytes = source.read(8, dataStart)
+  if (bytes[0] !== 0x7b) fail(`the header does not begin with '{'; is this a safetensors file?`)
   let text: string
   let header: unknown
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(8, dataStart))
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     header = JSON.parse(text)
   } catch (error) {
     fail(`the header is not JSON: ${(error as Error).message}`)
@@ -134,7 +134,6 @@ function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataS
   refuseRepeatedNames(text)
   return { header: header as Record<string, unknown>, dataStart }
 }
-
 /**
  * JSON.parse silently keeps the last of two equal names, so that a file could mean different things to two readers.
  * `json` has been parsed before, so looking at strings, colons and braces is enough. (A regular expression for a string
@@ -171,7 +170,7 @@ function checkMetadata(metadata: unknown = {}): Record<string, string> {
 
 interface Entry {
   name: string
-  dtype: SafetensorsDtype
+  dtype: Dtype
   shape: number[]
   /** Bytes, counted from the end of the header. */
   begin: number
@@ -181,8 +180,7 @@ interface Entry {
 function checkEntry(name: string, entry: unknown, dataBytes: number): Entry {
   if (!isObject(entry)) fail(`'${name}' is not described by an object`)
   const { dtype, shape, data_offsets: offsets } = entry
-  if (typeof dtype !== 'string' || !Object.hasOwn(ARRAYS, dtype))
-    fail(`'${name}' has dtype ${JSON.stringify(dtype)}; understood are ${Object.keys(ARRAYS).join(', ')}`)
+  if (!isDtype(dtype)) fail(`'${name}' has dtype ${JSON.stringify(dtype)}; understood are ${dtypeNames.join(', ')}`)
   const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
   if (!Array.isArray(shape) || !shape.every(isSize)) fail(`'${name}' has shape ${JSON.stringify(shape)}`)
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
@@ -190,30 +188,8 @@ function checkEntry(name: string, entry: unknown, dataBytes: number): Entry {
   const [begin, end]: number[] = offsets
   if (begin > end || end > dataBytes)
     fail(`'${name}' claims bytes ${begin} to ${end} of ${dataBytes}; is the file cut short?`)
-  const count: number = shape.reduce((product, size) => product * size, 1)
-  const size = ARRAYS[dtype as SafetensorsDtype].BYTES_PER_ELEMENT
-  // A product past 2^53 may be rounded, but stays far above any length that a file can have.
-  if (count * size !== end - begin)
-    fail(`'${name}' is ${dtype} [${shape.join(', ')}], ${count * size} bytes, but claims ${end - begin}`)
-  return { name, dtype: dtype as SafetensorsDtype, shape, begin, end }
-}
-
-function elements(dtype: SafetensorsDtype, bytes: Uint8Array): SafetensorsData {
-  const ArrayType = ARRAYS[dtype]
-  // Not bytes.slice(): Node's Buffer overrides it with a view.
-  const { buffer, byteOffset } = bytes.byteOffset % ArrayType.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes)
-  const raw = new ArrayType(buffer as ArrayBuffer, byteOffset, bytes.byteLength / ArrayType.BYTES_PER_ELEMENT)
-  if (dtype === 'F16') return Float32Array.from(raw as Uint16Array, halfToFloat)
-  if (dtype === 'BF16') return new Float32Array(Uint32Array.from(raw as Uint16Array, (bits) => bits << 16).buffer)
-  return raw
-}
-
-/** IEEE 754 binary16: 1 bit of sign, 5 of exponent (bias 15), 10 of fraction. */
-function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >> 10) & 0x1f
-  const fraction = (bits & 0x3ff) / 1024
-  if (exponent === 0) return sign * fraction * 2 ** -14
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
-  return sign * (1 + fraction) * 2 ** (exponent - 15)
+  const size = byteLengthOf(dtype, shape)
+  if (size !== end - begin)
+    fail(`'${name}' is ${dtype} [${shape.join(', ')}], ${size} bytes, but claims ${end - begin}`)
+  return { name, dtype, shape, begin, end }
 }

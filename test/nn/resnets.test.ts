@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { backward, crossEntropy, noGrad, scope, Tensor } from '../../engine/index.ts'
-import { readSafetensors, type SafetensorsTensor } from '../../nn/formats/safetensors.ts'
+import type { SavedTensor } from '../../nn/formats/file_tensor.ts'
+import { readSafetensors } from '../../nn/formats/safetensors.ts'
 import { ResNet, type ResNetArchitecture } from '../../nn/resnet.ts'
 import { testDevice } from '../device.ts'
 import { hashed, hashedWeight } from '../reference/hashed.ts'
@@ -61,7 +62,7 @@ function build({ config }: Case): ResNet {
   const { block, layers, groups, num_classes: numClasses, width_per_group: widthPerGroup } = config
   const options = { numClasses, replaceStrideWithDilation: config.replace_stride_with_dilation }
   const net = new ResNet({ block, layers, groups, widthPerGroup }, options)
-  const state = new Map<string, SafetensorsTensor>()
+  const state = new Map<string, SavedTensor>()
   for (const [name, { savedShape: shape }] of net.namedState())
     if (!name.endsWith('num_batches_tracked'))
       state.set(name, { dtype: 'F32', shape, data: hashedWeight(name, shape, block) })

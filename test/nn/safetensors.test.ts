@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../../nn/formats/safetensors.ts'
+import type { SavedTensor } from '../../nn/formats/file_tensor.ts'
+import { readSafetensors, writeSafetensors } from '../../nn/formats/safetensors.ts'
 
 const test = suite('safetensors')
 
@@ -18,8 +19,8 @@ function file(header: unknown, data: Uint8Array | number = 0, headerLength?: big
 
 const f32 = (shape: unknown, begin: unknown, end: unknown) => ({ dtype: 'F32', shape, data_offsets: [begin, end] })
 
-function join(pieces: Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(pieces))
+function join(pieces: Iterable<Uint8Array>): Uint8Array {
+  return new Uint8Array(Buffer.concat([...pieces]))
 }
 
 /** For comparisons that tell -0 from 0 and find NaN equal to itself. */
@@ -40,7 +41,7 @@ test('reads a file that Python wrote', async () => {
 })
 
 test('writes what it reads back', () => {
-  const tensors = new Map<string, SafetensorsTensor>([
+  const tensors = new Map<string, SavedTensor>([
     ['flag', { dtype: 'BOOL', shape: [3], data: Uint8Array.of(1, 0, 1) }],
     ['w', { dtype: 'F32', shape: [2, 2], data: Float32Array.of(1.5, -0, NaN, Infinity) }],
     ['steps', { dtype: 'I64', shape: [], data: BigInt64Array.of(-(2n ** 63n)) }],
@@ -198,7 +199,7 @@ test('reads a long header in reasonable time', () => {
   assert.is(readSafetensors(bytes).metadata.long.length, 1e7)
 })
 
-const broken: [what: string, name: string, tensor: SafetensorsTensor, message: RegExp][] = [
+const broken: [what: string, name: string, tensor: SavedTensor, message: RegExp][] = [
   ['a wrong count', 'a', { dtype: 'F32', shape: [3], data: new Float32Array(2) }, /'a' has 2 elements.*\[3\] 3/],
   [
     'a wrong array',
@@ -215,7 +216,7 @@ for (const [what, name, tensor, message] of broken)
   })
 
 test('does not write two tensors of one name', () => {
-  const tensor: SafetensorsTensor = { dtype: 'U8', shape: [0], data: new Uint8Array(0) }
+  const tensor: SavedTensor = { dtype: 'U8', shape: [0], data: new Uint8Array(0) }
   assert.throws(
     () =>
       writeSafetensors([
