@@ -5,34 +5,53 @@
 import { readFileSync } from 'node:fs'
 import { decodeJpeg, isJpeg } from './codecs/jpeg.ts'
 import { decodePng, isPng } from './codecs/png.ts'
+import { decodeJpegBySharp } from './codecs/sharp.ts'
+import type { DecoderName } from './decoder.ts'
 import { DecodeError } from './errors.ts'
 import type { Image } from './image.ts'
 
 /**
- * Decodes a JPEG or PNG.
+ * Decodes a JPEG or PNG by the portable decoders.
  *
  * @param file names the image in errors; nothing is read from it
  * @throws DecodeError when the bytes are no JPEG or PNG, are damaged, or claim more pixels than `MAX_PIXELS`
  */
 export function decode(bytes: Uint8Array, file: string): Image {
   try {
-    if (bytes.length === 0) throw new Error('the file is empty')
-    if (isJpeg(bytes)) return decodeJpeg(bytes)
-    if (isPng(bytes)) return decodePng(bytes)
-    const start = [...bytes.subarray(0, 4)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ')
-    throw new Error(`it is neither JPEG nor PNG (it begins with the bytes ${start})`)
+    return isJpeg(bytes) ? decodeJpeg(bytes) : decodeOther(bytes)
   } catch (error) {
-    throw new DecodeError(file, error instanceof Error ? error.message : String(error))
+    throw blamed(file, error)
   }
 }
 
-/** Reads and decodes a file. @throws DecodeError also when the file cannot be read */
-export function decodeFile(path: string): Image {
-  let bytes: Uint8Array
+/** Reads a file and decodes it by the portable decoders. @throws DecodeError also when the file cannot be read */
+export const decodeFile = (path: string): Image => decode(read(path), path)
+
+/** Reads a file and decodes it, a JPEG by the decoder named. @throws DecodeError as `decodeFile` */
+export async function decodeFileBy(decoder: DecoderName, path: string): Promise<Image> {
+  const bytes = read(path)
+  if (decoder !== 'sharp' || !isJpeg(bytes)) return decode(bytes, path)
   try {
-    bytes = readFileSync(path)
+    return await decodeJpegBySharp(bytes)
+  } catch (error) {
+    throw blamed(path, error)
+  }
+}
+
+function decodeOther(bytes: Uint8Array): Image {
+  if (bytes.length === 0) throw new Error('the file is empty')
+  if (isPng(bytes)) return decodePng(bytes)
+  const start = [...bytes.subarray(0, 4)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ')
+  throw new Error(`it is neither JPEG nor PNG (it begins with the bytes ${start})`)
+}
+
+function read(path: string): Uint8Array {
+  try {
+    return readFileSync(path)
   } catch (error) {
     throw new DecodeError(path, `it cannot be read (${(error as NodeJS.ErrnoException).code})`)
   }
-  return decode(bytes, path)
 }
+
+const blamed = (file: string, error: unknown): DecodeError =>
+  new DecodeError(file, error instanceof Error ? error.message : String(error))

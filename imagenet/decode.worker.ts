@@ -1,6 +1,6 @@
 /** A worker thread: reads, decodes and transforms the files of one batch after another. */
 import { parentPort } from 'node:worker_threads'
-import { decodeFile } from './decode.ts'
+import { decodeFileBy } from './decode.ts'
 import { DecodeError } from './errors.ts'
 import { type Job, type Outcome, throwIfStopped } from './job.ts'
 import { makePixels } from './pixels.ts'
@@ -8,13 +8,13 @@ import { makePixels } from './pixels.ts'
 const port = parentPort
 if (!port) throw new Error('decode.worker runs as a worker thread only')
 
-port.on('message', ({ recipe, epoch, indices, paths, stop }: Job) => {
+port.on('message', async ({ recipe, view, indices, paths, stop }: Job) => {
   try {
-    const pixels = makePixels(recipe, epoch, indices, (place) => {
+    const made = await makePixels(recipe, view, indices, (place) => {
       throwIfStopped(stop)
-      return decodeFile(paths[place])
+      return decodeFileBy(recipe.decoder, paths[place])
     })
-    port.postMessage({ pixels } satisfies Outcome, [pixels.buffer])
+    port.postMessage(made satisfies Outcome, [made.pixels.buffer])
   } catch (error) {
     // A posted error loses its class, so its parts are sent.
     const outcome: Outcome =

@@ -1,10 +1,11 @@
 /** What a loader and its worker threads say to each other. */
-import type { Recipe } from './pixels.ts'
+import type { Pixels, Recipe } from './pixels.ts'
 
 /** A batch for a worker to make. */
 export interface Job {
   readonly recipe: Recipe
-  readonly epoch: number
+  /** Which draw of the augmentation. */
+  readonly view: number
   readonly indices: Uint32Array
   readonly paths: readonly string[]
   /** Shared with whoever wants the batch: not 0 once nobody does. */
@@ -21,6 +22,4 @@ export function throwIfStopped(stop: StopFlag): void {
 }
 
 /** A worker's answer: pixels, or why there are none and, if a file is to blame, which. */
-export type Outcome =
-  | { readonly pixels: Uint8Array<ArrayBuffer> }
-  | { readonly pixels?: undefined; readonly file?: string; readonly reason: string }
+export type Outcome = Pixels | { readonly pixels?: undefined; readonly file?: string; readonly reason: string }

@@ -1,24 +1,27 @@
-import { shuffled } from '../engine/random.ts'
 import type { TransformName } from './augment.ts'
-import { newStopFlag, type StopFlag } from './job.ts'
-import { makePixels, type Recipe } from './pixels.ts'
+import { decodeFileBy } from './decode.ts'
+import { chooseDecoder, type DecoderName } from './decoder.ts'
+import { newStopFlag, type StopFlag, throwIfStopped } from './job.ts'
+import { makePixels, type Recipe, type Skipped } from './pixels.ts'
 import { DecodePool } from './pool.ts'
+import { Sampler, type SamplerOptions } from './sampler.ts'
 import type { Source } from './sources/source.ts'
 
-export interface LoaderOptions {
+/** `seed`: of order and augmentation. */
+export interface LoaderOptions extends SamplerOptions {
   readonly batchSize: number
   /** Side of the images that come out, in pixels. */
   readonly imageSize: number
-  /** Of order and augmentation: a whole number in [0, 2^53). */
-  readonly seed: number
-  /** Whether every epoch has an order of its own; otherwise it is the source's. */
-  readonly shuffle: boolean
   /** Threads that read, decode and transform files; with 0, and for sources without files, it is done while asked for. */
   readonly workers: number
+  /** Of JPEG files; by default sharp where it is installed. */
+  readonly decoder?: DecoderName
   /** The source's own by default. */
   readonly transform?: TransformName
-  /** Images an epoch: so many, evenly spaced over the source so that no class is left out; all by default. */
-  readonly limit?: number
+  /** Augmentations of an image: epoch e takes the one numbered e mod `views`. Without it every epoch has one of its own. */
+  readonly views?: number
+  /** Leaves images that cannot be decoded out, and notes them in `skipped`; otherwise they are an error. */
+  readonly skipCorrupt?: boolean
 }
 
 export interface Batch {
@@ -28,8 +31,16 @@ export interface Batch {
   readonly labels: Uint32Array<ArrayBuffer>
   /** Of the images in their source. */
   readonly indices: Uint32Array<ArrayBuffer>
-  /** Images in it: `batchSize`, or fewer in an epoch's last. */
+  /**
+   * Images in it: `batchSize`, or fewer in an epoch's last. An image that is skipped leaves its batch that much smaller
+   * (nothing takes its place, so no image counts twice); a batch can be empty.
+   */
   readonly size: number
+}
+
+interface Made {
+  readonly batch: Batch
+  readonly skipped: readonly Skipped[]
 }
 
 /** Finished batches that may wait beside those that the workers are at. */
@@ -38,31 +49,39 @@ const BATCHES_WAITING = 2
 /** Batches of a source. Which batches, in which order, with which pixels depends on nothing but source and options. */
 export class Loader {
   readonly source: Source
+  readonly sampler: Sampler
   /** Images an epoch. */
   readonly length: number
   /** Batches an epoch. */
   readonly steps: number
+  /** Files that were left out of batches given so far, and why. */
+  readonly skipped = new Map<string, string>()
   readonly #options: LoaderOptions
   readonly #recipe: Recipe
   readonly #pool: DecodePool | undefined
 
   /** @throws RangeError for options that are no whole numbers in their range */
   constructor(source: Source, options: LoaderOptions) {
-    const { batchSize, imageSize, seed, workers, limit = source.length, transform = source.transform } = options
+    const { batchSize, imageSize, seed, workers, limit = source.length, views = 1 } = options
     for (const [name, value, least] of [
       ['batchSize', batchSize, 1],
       ['imageSize', imageSize, 1],
       ['seed', seed, 0],
       ['workers', workers, 0],
       ['limit', limit, 1],
+      ['views', views, 1],
     ] as const)
       if (!Number.isSafeInteger(value) || value < least)
         throw new RangeError(`${name} of a loader is a whole number from ${least}, given ${value}`)
+    const { transform = source.transform, skipCorrupt = false } = options
+    const decoder = options.decoder ?? (source.path ? chooseDecoder('auto') : 'jpeg-js')
+    const channels = transform === 'none' ? source.channels : 3
     this.source = source
-    this.length = Math.min(limit, source.length)
+    this.sampler = new Sampler(source.length, options)
+    this.length = this.sampler.length
     this.steps = Math.ceil(this.length / batchSize)
     this.#options = options
-    this.#recipe = { transform, imageSize, seed, channels: transform === 'none' ? source.channels : 3 }
+    this.#recipe = { transform, imageSize, seed, channels, decoder, skipCorrupt }
     this.#pool = source.path && workers > 0 ? new DecodePool(workers) : undefined
   }
 
@@ -73,20 +92,34 @@ export class Loader {
    * @param options.fromStep the batch to begin with, to go on within an epoch as if the ones before had been taken
    * @throws DecodeError at the batch with a file that is no image
    */
-  async *epoch(epoch: number, { fromStep = 0 } = {}): AsyncGenerator<Batch, void, undefined> {
-    const order = this.#options.shuffle ? shuffled(this.length, this.#options.seed, epoch) : undefined
+  epoch(epoch: number, { fromStep = 0 } = {}): AsyncGenerator<Batch, void, undefined> {
+    const { batchSize, views } = this.#options
+    const indices = this.sampler.epoch(epoch).subarray(fromStep * batchSize)
+    return this.batches(indices, views === undefined ? epoch : epoch % views)
+  }
+
+  /**
+   * Batches of the images listed, as `epoch` gives them.
+   *
+   * @param indices of the images in their source
+   * @param view which draw of the augmentation
+   */
+  async *batches(indices: Uint32Array<ArrayBuffer>, view: number): AsyncGenerator<Batch, void, undefined> {
+    const { batchSize } = this.#options
     const stop = newStopFlag()
-    const ahead: Promise<Batch>[] = []
+    const ahead: Promise<Made>[] = []
     const places = this.#pool ? this.#pool.size + BATCHES_WAITING : 1
-    let next = fromStep
+    let next = 0
     try {
-      for (let step = fromStep; step < this.steps; step++) {
-        while (ahead.length < places && next < this.steps) {
-          const batch = this.#make(epoch, this.#indices(next++, order), stop)
-          batch.catch(() => {}) // one that fails is reported when its turn comes
-          ahead.push(batch)
+      for (let start = 0; start < indices.length; start += batchSize) {
+        for (; ahead.length < places && next < indices.length; next += batchSize) {
+          const made = this.#make(indices.slice(next, next + batchSize), view, stop)
+          made.catch(() => {}) // one that fails is reported when its turn comes
+          ahead.push(made)
         }
-        yield await ahead.shift()!
+        const { batch, skipped } = await ahead.shift()!
+        for (const { file, reason } of skipped) this.skipped.set(file, reason)
+        yield batch
       }
     } finally {
       Atomics.store(stop, 0, 1)
@@ -98,30 +131,22 @@ export class Loader {
     await this.#pool?.close()
   }
 
-  /** The source's indices in a step's batch. */
-  #indices(step: number, order: Uint32Array | undefined): Uint32Array<ArrayBuffer> {
-    const start = step * this.#options.batchSize
-    const size = Math.min(this.#options.batchSize, this.length - start)
-    return Uint32Array.from({ length: size }, (_, i) => {
-      const chosen = order ? order[start + i] : start + i
-      return Math.floor((chosen * this.source.length) / this.length)
-    })
-  }
-
-  async #make(epoch: number, indices: Uint32Array<ArrayBuffer>, stop: StopFlag): Promise<Batch> {
+  async #make(wanted: Uint32Array<ArrayBuffer>, view: number, stop: StopFlag): Promise<Made> {
     const { source } = this
     const recipe = this.#recipe
-    const paths = () => Array.from(indices, (index) => source.path!(index))
-    const pixels = this.#pool
-      ? await this.#pool.run({ recipe, epoch, indices, paths: paths(), stop })
-      : makePixels(recipe, epoch, indices, (place) => source.image(indices[place]))
+    const paths = source.path ? Array.from(wanted, (index) => source.path!(index)) : undefined
+    const { pixels, skipped } =
+      paths && this.#pool
+        ? await this.#pool.run({ recipe, view, indices: wanted, paths, stop })
+        : await makePixels(recipe, view, wanted, (place) => {
+            throwIfStopped(stop)
+            return paths ? decodeFileBy(recipe.decoder, paths[place]) : source.image(wanted[place])
+          })
+    const left = new Set(skipped.map(({ place }) => place))
+    const indices = left.size === 0 ? wanted : wanted.filter((_, place) => !left.has(place))
     const { imageSize, channels } = recipe
-    return {
-      pixels,
-      shape: [indices.length, imageSize, imageSize, channels],
-      labels: Uint32Array.from(indices, (index) => source.label(index)),
-      indices,
-      size: indices.length,
-    }
+    const size = indices.length
+    const labels = Uint32Array.from(indices, (index) => source.label(index))
+    return { batch: { pixels, shape: [size, imageSize, imageSize, channels], labels, indices, size }, skipped }
   }
 }

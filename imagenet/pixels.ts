@@ -1,5 +1,7 @@
 import { imageStream } from '../engine/random.ts'
 import { type TransformName, transform } from './augment.ts'
+import type { DecoderName } from './decoder.ts'
+import { DecodeError } from './errors.ts'
 import type { Image } from './image.ts'
 
 /** How images become a batch's pixels; plain data, so that it can be sent to a worker. */
@@ -8,27 +10,57 @@ export interface Recipe {
   readonly imageSize: number
   readonly channels: 1 | 3
   readonly seed: number
+  readonly decoder: DecoderName
+  /** Whether images that cannot be decoded are left out instead of being an error. */
+  readonly skipCorrupt: boolean
+}
+
+/** An image that was left out of a batch. */
+export interface Skipped {
+  /** In the batch as it was asked for. */
+  readonly place: number
+  readonly file: string
+  readonly reason: string
+}
+
+export interface Pixels {
+  /**
+   * u8 [images, imageSize, imageSize, channels], its length padded to a multiple of 4: of the images that were made, in
+   * their order.
+   */
+  readonly pixels: Uint8Array<ArrayBuffer>
+  readonly skipped: readonly Skipped[]
 }
 
 /**
- * The pixels of a batch, each image's a pure function of (seed, epoch, its index).
+ * The pixels of a batch, each image's a pure function of (seed, view, its index).
  *
+ * @param view which draw of the augmentation: usually the epoch
  * @param indices of the images in their source
  * @param image decodes the image at a place of the batch
- * @returns u8 [indices.length, imageSize, imageSize, channels], its length padded to a multiple of 4
+ * @throws DecodeError unless such images are to be left out
  */
-export function makePixels(
+export async function makePixels(
   recipe: Recipe,
-  epoch: number,
+  view: number,
   indices: Uint32Array,
-  image: (place: number) => Image,
-): Uint8Array<ArrayBuffer> {
-  const { imageSize, channels, seed } = recipe
+  image: (place: number) => Image | Promise<Image>,
+): Promise<Pixels> {
+  const { imageSize, channels, seed, skipCorrupt } = recipe
   const imageBytes = imageSize * imageSize * channels
-  const pixels = new Uint8Array(Math.ceil((indices.length * imageBytes) / 4) * 4)
+  const padded = (images: number) => Math.ceil((images * imageBytes) / 4) * 4
+  const pixels = new Uint8Array(padded(indices.length))
+  const skipped: Skipped[] = []
+  let made = 0
   for (const [place, index] of indices.entries()) {
-    const made = transform(recipe.transform, image(place), imageSize, imageStream(seed, epoch, index))
-    pixels.set(made.data, place * imageBytes)
+    try {
+      const { data } = transform(recipe.transform, await image(place), imageSize, imageStream(seed, view, index))
+      pixels.set(data, made * imageBytes)
+      made++
+    } catch (error) {
+      if (!skipCorrupt || !(error instanceof DecodeError)) throw error
+      skipped.push({ place, file: error.file, reason: error.reason })
+    }
   }
-  return pixels
+  return { pixels: made === indices.length ? pixels : pixels.subarray(0, padded(made)), skipped }
 }

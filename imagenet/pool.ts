@@ -2,10 +2,11 @@ import { Worker } from 'node:worker_threads'
 import { DecodeError } from './errors.ts'
 import type { Job, Outcome } from './job.ts'
 import { builtFile } from './locate.ts'
+import type { Pixels } from './pixels.ts'
 
 interface Task {
   readonly job: Job
-  readonly resolve: (pixels: Uint8Array<ArrayBuffer>) => void
+  readonly resolve: (pixels: Pixels) => void
   readonly reject: (error: Error) => void
 }
 
@@ -27,7 +28,7 @@ export class DecodePool {
    *
    * @throws DecodeError for a file that cannot be decoded; Error when the job is stopped, the pool closed, a worker dead
    */
-  run(job: Job): Promise<Uint8Array<ArrayBuffer>> {
+  run(job: Job): Promise<Pixels> {
     if (this.#failure) return Promise.reject(this.#failure)
     while (this.#workers.length < this.size) this.#start()
     return new Promise((resolve, reject) => {
@@ -69,7 +70,7 @@ export class DecodePool {
     this.#idle.push(worker)
     worker.unref()
     this.#dispatch()
-    if (outcome.pixels) task.resolve(outcome.pixels)
+    if (outcome.pixels) task.resolve(outcome)
     else if (outcome.file) task.reject(new DecodeError(outcome.file, outcome.reason))
     else task.reject(new Error(outcome.reason))
   }

@@ -17,8 +17,13 @@ export function checkSize(width: number, height: number, fileBytes: number, mini
 /** Runs a decoding library, whose own errors speak of its inner workings. @throws Error that calls the file damaged */
 export function blameFile<T>(decodeIt: () => T): T {
   try {
-    return decodeIt()
+    const result = decodeIt()
+    return result instanceof Promise ? (result.catch(blame) as T) : result
   } catch (error) {
-    throw new Error(error instanceof TypeError ? 'it is damaged' : `it is damaged (${(error as Error).message})`)
+    return blame(error)
   }
+}
+
+function blame(error: unknown): never {
+  throw new Error(error instanceof TypeError ? 'it is damaged' : `it is damaged (${(error as Error).message})`)
 }

@@ -1,4 +1,4 @@
-/** JPEG's YCbCr (JFIF 1.02: ITU-R BT.601 over the full range of a byte) to RGB, in the integer arithmetic of libjpeg. */
+/** What JPEG stores to RGB: YCbCr (JFIF 1.02: ITU-R BT.601 over the full range of a byte) as libjpeg does it, and CMYK. */
 
 const BITS = 16
 const HALF = 1 << (BITS - 1)
@@ -23,4 +23,23 @@ export function ycbcrToRgb(data: Uint8Array): void {
     clamped[i + 1] = y + ((CB_TO_G[cb] + CR_TO_G[cr]) >> BITS)
     clamped[i + 2] = y + CB_TO_B[cb]
   }
+}
+
+/**
+ * CMYK to RGB as Pillow converts it (its libImaging/Convert.c, cmyk2rgb): what ink lets through of what black does.
+ *
+ * @param data u8 [pixels, 4], 255 being all ink
+ * @returns u8 [pixels, 3]
+ */
+export function cmykToRgb(data: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array((data.length / 4) * 3)
+  for (let i = 0, o = 0; i < data.length; i += 4) {
+    const white = 255 - data[i + 3]
+    for (let ink = i; ink < i + 3; ink++) {
+      // ink · white / 255, rounded, without a division.
+      const product = data[ink] * white + 128
+      rgb[o++] = white - (((product >> 8) + product) >> 8)
+    }
+  }
+  return rgb
 }

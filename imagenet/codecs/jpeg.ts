@@ -63,8 +63,8 @@ export function decodeJpeg(bytes: Uint8Array): Image {
   return { width, height, channels: 3, data }
 }
 
-/** Reads the segments before the first scan. */
-function readHeader(bytes: Uint8Array): Header {
+/** Reads the segments before the first scan. @throws Error as `decodeJpeg` */
+export function readHeader(bytes: Uint8Array): Header {
   let frame: Frame | undefined
   let isJfif = false
   let adobeTransform: number | undefined

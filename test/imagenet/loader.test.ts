@@ -157,12 +157,17 @@ loader('prepares no more than a few batches ahead', async () => {
 loader('stops the work that is no longer wanted', async () => {
   const pool = new DecodePool(1)
   const stop = newStopFlag()
-  const recipe = { transform: 'val', imageSize: 21, channels: 3, seed: 0 } as const
+  const recipe = {
+    transform: 'val',
+    imageSize: 21,
+    channels: 3,
+    seed: 0,
+    decoder: 'jpeg-js',
+    skipCorrupt: false,
+  } as const
   const indices = Uint32Array.of(0, 1)
   const paths = ['/no/such/file', '/no/such/file']
-  const outcomes = [0, 1].map(() =>
-    pool.run({ recipe, epoch: 0, indices, paths, stop }).catch(({ message }) => message),
-  )
+  const outcomes = [0, 1].map(() => pool.run({ recipe, view: 0, indices, paths, stop }).catch(({ message }) => message))
   Atomics.store(stop, 0, 1)
   for (const outcome of outcomes) assert.match(await outcome, 'the batch is no longer wanted')
   await pool.close()
