@@ -54,8 +54,10 @@ export function record(
 /**
  * Gradients of `output` with respect to every leaf that requires one, added to its `grad`.
  * @param seed the gradient of `output`; 1 unless given, for which `output` must be a scalar
+ * @param complete called with each leaf as soon as all of its gradient has been given to the GPU, earlier ops' still to
+ *   come
  */
-export function backward(output: Tensor, seed?: Tensor): void {
+export function backward(output: Tensor, seed?: Tensor, complete?: (leaf: Tensor) => void): void {
   if (!output.node) throw new Error('backward: nothing was recorded: no input of this tensor requires a gradient')
   if (!seed && output.size !== 1)
     throw new ShapeError(`backward: ${show(output.shape)} is no scalar; pass the gradient to start from`)
@@ -64,7 +66,9 @@ export function backward(output: Tensor, seed?: Tensor): void {
     const ones = seed ?? Tensor.from(output.device, Float32Array.of(1), output.shape)
     grads.set(output, ones.retain())
   })
-  for (const tensor of recordedBefore(output)) {
+  const recorded = recordedBefore(output)
+  const uses = complete ? countUses(recorded) : null
+  for (const tensor of recorded) {
     const node = tensor.node!
     const dy = grads.get(tensor)
     if (dy) {
@@ -80,7 +84,21 @@ export function backward(output: Tensor, seed?: Tensor): void {
       dy.release()
     }
     node.release()
+    for (const leaf of uses ? leavesOf(node) : []) {
+      const left = uses!.get(leaf)! - 1
+      uses!.set(leaf, left)
+      if (left === 0) complete!(leaf)
+    }
   }
+}
+
+const leavesOf = ({ inputs }: Node): Tensor[] => inputs.filter(({ node, requiresGrad }) => !node && requiresGrad)
+
+/** How often each leaf that requires a gradient is an input. */
+function countUses(recorded: readonly Tensor[]): Map<Tensor, number> {
+  const uses = new Map<Tensor, number>()
+  for (const { node } of recorded) for (const leaf of leavesOf(node!)) uses.set(leaf, (uses.get(leaf) ?? 0) + 1)
+  return uses
 }
 
 /** Adds a gradient to what its tensor has received so far: in `grad` for a leaf, in `grads` for what an op made. */

@@ -5,6 +5,9 @@
  * `flush`. A queue runs them in the order given, so a buffer may be handed to its next user as soon as the commands of
  * its last one are encoded. WebGPU reports errors later than it makes them: the first one is kept, and the next
  * `flush` or `read` throws it.
+ *
+ * What is written may be a promise, of a sum over several processes, say: commands given later are then encoded all the
+ * same, but kept back until it has been written. So nobody who gives commands need wait for what others compute.
  */
 import { GpuError } from './errors.ts'
 
@@ -16,6 +19,9 @@ const DISPATCHES_PER_SUBMIT = 128
 
 /** Bytes of the buffer that holds the parameters of one command buffer's dispatches. */
 const PARAMS_BYTES = 65536
+
+/** What buffers are written from. */
+export type Writable = Float32Array | Uint32Array | Uint8Array
 
 export interface Dispatch {
   pipeline: GPUComputePipeline
@@ -58,7 +64,9 @@ export class Device {
   #dispatches = 0
   #params = new Uint32Array(PARAMS_BYTES / 4)
   #paramsUsed = 0
-  #fault: GpuError | null = null
+  #fault: Error | null = null
+  /** The end of what is kept back behind a promised write; null while nothing is. */
+  #turn: Promise<void> | null = null
   #destroyed = false
 
   private constructor(adapter: GPUAdapter, gpu: GPUDevice) {
@@ -102,12 +110,54 @@ export class Device {
     return this.gpu.createBuffer({ size: bytes, usage: STORAGE | COPY_SRC | COPY_DST })
   }
 
-  /** Writes `data` after all commands given so far. */
-  write(buffer: GPUBuffer, data: Float32Array | Uint32Array | Uint8Array, offset = 0): void {
+  /**
+   * Writes `data` after all commands given so far. Promised data is written when it comes, and what is given after it
+   * runs after that; should the promise fail, none of it ever runs, and `flush` and `read` throw its error.
+   */
+  write(buffer: GPUBuffer, data: Writable | Promise<Writable>, offset = 0): void {
     this.flush()
-    // Dawn takes no view of a SharedArrayBuffer.
-    const view = data.buffer instanceof ArrayBuffer ? (data as Uint8Array<ArrayBuffer>) : data.slice()
-    this.gpu.queue.writeBuffer(buffer, offset, view)
+    const put = (values: Writable) => this.gpu.queue.writeBuffer(buffer, offset, values)
+    if (data instanceof Promise) {
+      data.catch(() => {}) // heard in its turn, which does not come when an earlier one failed
+      this.#keepBack(this.sent().then(async () => put(await data)))
+    }
+    // Dawn takes no view of a SharedArrayBuffer; and what is written later must not have changed by then.
+    else if (this.#turn || !(data.buffer instanceof ArrayBuffer)) {
+      const copy = data.slice()
+      this.inTurn(() => put(copy))
+    } else put(data)
+  }
+
+  /** Does `act` after all commands given so far have been sent: at once, unless some are kept back. */
+  inTurn(act: () => void): void {
+    if (this.#turn) this.#keepBack(this.#turn.then(act))
+    else act()
+  }
+
+  /** Ends when all commands given so far, those kept back too, have been sent. */
+  sent(): Promise<void> {
+    return this.#turn ?? Promise.resolve()
+  }
+
+  #keepBack(turn: Promise<void>): void {
+    this.#turn = turn
+    const sent = () => {
+      if (this.#turn === turn) this.#turn = null
+    }
+    turn.then(sent, (error: Error) => {
+      this.#fault ??= error
+    })
+  }
+
+  /**
+   * Forgets what is kept back, and the error of a promise that failed, so that buffers can be read as the commands that
+   * did run have left them.
+   */
+  dropKeptBack(): void {
+    this.#encoder = this.#pass = null
+    this.#dispatches = this.#paramsUsed = 0
+    this.#turn = null
+    this.#fault = this.#fault instanceof GpuError ? this.#fault : null
   }
 
   dispatch({ pipeline, bindGroup, params, workgroups, kernel, shapes }: Dispatch): void {
@@ -142,12 +192,19 @@ export class Device {
     if (this.#encoder) {
       this.#pass?.end()
       this.timer?.resolve(this.#encoder)
-      if (this.#paramsUsed) this.gpu.queue.writeBuffer(this.paramsBuffer, 0, this.#params, 0, this.#paramsUsed)
-      this.gpu.queue.submit([this.#encoder.finish()])
+      this.#submit(this.#encoder.finish(), this.#paramsUsed)
       this.#encoder = this.#pass = null
       this.#dispatches = this.#paramsUsed = 0
     }
     this.check()
+  }
+
+  #submit(commands: GPUCommandBuffer, paramsUsed: number): void {
+    const params = this.#turn ? this.#params.slice(0, paramsUsed) : this.#params
+    this.inTurn(() => {
+      if (paramsUsed) this.gpu.queue.writeBuffer(this.paramsBuffer, 0, params, 0, paramsUsed)
+      this.gpu.queue.submit([commands])
+    })
   }
 
   /**
@@ -155,14 +212,25 @@ export class Device {
    * so the buffer may be reused while the promise is pending.
    * @throws GpuError as `flush`, or when the device is lost before the bytes arrive.
    */
-  async read(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+  read(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    return this.readAll([{ buffer, bytes }])
+  }
+
+  /** `read` of several buffers at once, their bytes one after the other. */
+  async readAll(parts: readonly { buffer: GPUBuffer; bytes: number }[]): Promise<ArrayBuffer> {
+    const total = parts.reduce((sum, { bytes }) => sum + bytes, 0)
     const staging = this.gpu.createBuffer({
       label: 'read back',
-      size: Math.max(4, bytes),
+      size: Math.max(4, total),
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     })
-    this.copy(buffer, staging, bytes)
+    let offset = 0
+    for (const { buffer, bytes } of parts) {
+      this.copy(buffer, staging, bytes, 0, offset)
+      offset += bytes
+    }
     this.flush()
+    if (this.#turn) await this.#turn
     try {
       await staging.mapAsync(GPUMapMode.READ)
     } catch (error) {
@@ -178,6 +246,7 @@ export class Device {
   /** Sends what has been encoded and waits until the GPU has done it. */
   async idle(): Promise<void> {
     this.flush()
+    if (this.#turn) await this.#turn
     await this.gpu.queue.onSubmittedWorkDone()
     this.check()
   }

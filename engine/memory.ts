@@ -88,7 +88,10 @@ export class Memory {
   /** Gives all pooled buffers back to the driver. */
   trim(): void {
     this.device.flush()
-    for (const storages of this.#pool.values()) for (const { buffer } of storages) buffer.destroy()
+    const unused = [...this.#pool.values()].flat()
+    this.device.inTurn(() => {
+      for (const { buffer } of unused) buffer.destroy()
+    })
     this.#pool.clear()
     this.pooledBytes = 0
     for (const forget of this.onTrim) forget()

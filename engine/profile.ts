@@ -72,7 +72,8 @@ export class Profiler implements DispatchTimer {
     })
     encoder.resolveQuerySet(this.#queries, 0, 2 * spans.length, this.#resolved, 0)
     encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, bytes)
-    this.#reads.push(Promise.resolve().then(() => this.#read(staging, spans)))
+    const sent = Promise.resolve().then(() => this.#device.sent())
+    this.#reads.push(sent.then(() => this.#read(staging, spans)))
   }
 
   /** Ends profiling; all dispatches since it began, in order. */

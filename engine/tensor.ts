@@ -89,11 +89,17 @@ export class Tensor {
     return this.dtype === 'f32' ? (await this.read())[0] : (await this.readU32())[0]
   }
 
-  /** Overwrites the elements in place, for parameters and buffers. */
-  write(data: Float32Array | Uint32Array): void {
-    if (data.length !== this.size) throw new ShapeError(`${show(this.shape)} does not hold ${data.length} elements`)
+  /**
+   * Overwrites the elements in place, for parameters, buffers and gradients. Promised ones are in place for all that is
+   * done with the tensor after this, which then waits for them; nobody else does.
+   */
+  write(data: Float32Array | Uint32Array | Promise<Float32Array>): void {
+    const checked = <T extends Float32Array | Uint32Array>(data: T): T => {
+      if (data.length === this.size) return data
+      throw new ShapeError(`${show(this.shape)} does not hold ${data.length} elements`)
+    }
     this.storage.version++
-    this.device.write(this.storage.buffer, data)
+    this.device.write(this.storage.buffer, data instanceof Promise ? data.then(checked) : checked(data))
   }
 
   /** Another view of the same elements. Not recorded; `reshape` in engine/ops is. */

@@ -21,6 +21,19 @@ test('a gradient reaches both inputs of add, once for each use', async () => {
   assert.equal([...(await b.grad!.read())], [1, 10, 100])
 })
 
+test('says of each leaf when its gradient is complete: after its last use, before earlier ops', () => {
+  const [a, b, c] = [leaf([1]), leaf([2]), leaf([3])]
+  const done: string[] = []
+  scope(() => {
+    const first = add(a, c) // c is used again later, that is earlier on the way back
+    backward(add(add(first, b), c), undefined, (tensor) => {
+      done.push(tensor === a ? 'a' : tensor === b ? 'b' : 'c')
+      assert.ok(tensor.grad)
+    })
+  })
+  assert.equal(done, ['b', 'a', 'c'])
+})
+
 test('gradients of a leaf accumulate over backward passes', async () => {
   const a = leaf([1, -2])
   for (let pass = 0; pass < 3; pass++) scope(() => backward(relu(a), Tensor.from(device, Float32Array.of(1, 1))))

@@ -56,6 +56,47 @@ test('a lost device ends a read, and everything after it, with an error', async 
   assert.throws(() => device.flush(), /lost/)
 })
 
+test('what is given after a promised write waits for it, in order, and nobody else does', async () => {
+  const device = await testDevice()
+  const promised = Tensor.from(device, Float32Array.of(1, 2))
+  let keep!: (data: Float32Array) => void
+  const before = promised.read()
+  promised.write(
+    new Promise<Float32Array>((resolve) => {
+      keep = resolve
+    }),
+  )
+  const other = Tensor.from(device, Float32Array.of(100, 200))
+  const out = Tensor.zeros(device, [2])
+  new Kernel('add', addSource).run(device, { size: 2 }, [promised, other, out], [1])
+  const between = out.read()
+  const reused = Float32Array.of(0, 0)
+  other.write(reused)
+  reused.fill(7) // after it was given
+  const after = other.read()
+  memoryOf(device).trim()
+  assert.equal([...(await before)], [1, 2])
+  keep(Float32Array.of(10, 20))
+  assert.equal([...(await between)], [110, 220])
+  assert.equal([...(await after)], [0, 0])
+  await device.idle()
+})
+
+test('a promised write that fails ends what waits for it; what ran before can be read once that is dropped', async () => {
+  const device = await testDevice()
+  const a = Tensor.from(device, Float32Array.of(1, 2))
+  a.write(Promise.reject(new Error('no sum')))
+  const other = Tensor.from(device, Float32Array.of(3, 4))
+  a.write(Promise.reject(new Error('no second sum')))
+  for (const tensor of [a, other]) assert.is((await rejection(tensor.read())).message, 'no sum')
+  assert.throws(() => device.flush(), /no sum/)
+  device.dropKeptBack()
+  assert.equal([...(await a.read())], [1, 2])
+  a.write(Promise.resolve(Float32Array.of(1)))
+  assert.match((await rejection(a.read())).message, /\[2\] does not hold 1 elements/)
+  device.dropKeptBack()
+})
+
 test('memory that cannot be had is an error that says what to lower', async () => {
   const device = await openDevice()
   // Vulkan's loader gives a buffer of this size only on a machine with terabytes.
