@@ -17,6 +17,7 @@ export {
   type ExperimentRow,
   runExperiment,
 } from './experiment.ts'
+export { openWeights, type WeightsFile } from './formats/weights.ts'
 export {
   type AdapterDescription,
   adapterLine,
