@@ -9,6 +9,7 @@ export {
 } from './checkpoint.ts'
 export { runCommand } from './command.ts'
 export { openDataset } from './dataset.ts'
+export { chooseDecoder, DECODERS, type DecoderName, decoderLine } from './decoder.ts'
 export { DecodeError, UsageError } from './errors.ts'
 export {
   EXPERIMENT_DEFAULTS,
@@ -18,6 +19,7 @@ export {
   runExperiment,
 } from './experiment.ts'
 export { openWeights, type WeightsFile } from './formats/weights.ts'
+export { CachedFeatures, type CacheOptions, type FrozenBase, weightsDigest } from './features/index.ts'
 export {
   type AdapterDescription,
   adapterLine,
@@ -43,6 +45,7 @@ export {
 } from './options.ts'
 export { PROFILING_TOGGLES_OFF, perfettoTrace, profileTable, StepProfile } from './profile.ts'
 export { type Progress, startProgress } from './progress.ts'
+export { Sampler, type SamplerOptions } from './sampler.ts'
 export { FeatureSet, imageSamples } from './samples.ts'
 export { openDummy } from './sources/dummy.ts'
 export { openFolder } from './sources/folder.ts'

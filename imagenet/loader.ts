@@ -50,26 +50,28 @@ const BATCHES_WAITING = 2
 export class Loader {
   readonly source: Source
   readonly sampler: Sampler
+  readonly recipe: Recipe
+  readonly batchSize: number
+  /** How many augmentations an image has; undefined: one an epoch. */
+  readonly views: number | undefined
   /** Images an epoch. */
   readonly length: number
   /** Batches an epoch. */
   readonly steps: number
   /** Files that were left out of batches given so far, and why. */
   readonly skipped = new Map<string, string>()
-  readonly #options: LoaderOptions
-  readonly #recipe: Recipe
   readonly #pool: DecodePool | undefined
 
   /** @throws RangeError for options that are no whole numbers in their range */
   constructor(source: Source, options: LoaderOptions) {
-    const { batchSize, imageSize, seed, workers, limit = source.length, views = 1 } = options
+    const { batchSize, imageSize, seed, workers, limit = source.length, views } = options
     for (const [name, value, least] of [
       ['batchSize', batchSize, 1],
       ['imageSize', imageSize, 1],
       ['seed', seed, 0],
       ['workers', workers, 0],
       ['limit', limit, 1],
-      ['views', views, 1],
+      ['views', views ?? 1, 1],
     ] as const)
       if (!Number.isSafeInteger(value) || value < least)
         throw new RangeError(`${name} of a loader is a whole number from ${least}, given ${value}`)
@@ -80,8 +82,9 @@ export class Loader {
     this.sampler = new Sampler(source.length, options)
     this.length = this.sampler.length
     this.steps = Math.ceil(this.length / batchSize)
-    this.#options = options
-    this.#recipe = { transform, imageSize, seed, channels, decoder, skipCorrupt }
+    this.batchSize = batchSize
+    this.views = views
+    this.recipe = { transform, imageSize, seed, channels, decoder, skipCorrupt }
     this.#pool = source.path && workers > 0 ? new DecodePool(workers) : undefined
   }
 
@@ -93,9 +96,13 @@ export class Loader {
    * @throws DecodeError at the batch with a file that is no image
    */
   epoch(epoch: number, { fromStep = 0 } = {}): AsyncGenerator<Batch, void, undefined> {
-    const { batchSize, views } = this.#options
-    const indices = this.sampler.epoch(epoch).subarray(fromStep * batchSize)
-    return this.batches(indices, views === undefined ? epoch : epoch % views)
+    return this.batches(this.sampler.epoch(epoch).subarray(fromStep * this.batchSize), this.viewOf(epoch))
+  }
+
+  /** Which draw of the augmentation an epoch takes. */
+  viewOf(epoch: number): number {
+    if (this.recipe.transform !== 'train') return 0
+    return this.views === undefined ? epoch : epoch % this.views
   }
 
   /**
@@ -105,7 +112,7 @@ export class Loader {
    * @param view which draw of the augmentation
    */
   async *batches(indices: Uint32Array<ArrayBuffer>, view: number): AsyncGenerator<Batch, void, undefined> {
-    const { batchSize } = this.#options
+    const { batchSize } = this
     const stop = newStopFlag()
     const ahead: Promise<Made>[] = []
     const places = this.#pool ? this.#pool.size + BATCHES_WAITING : 1
@@ -132,8 +139,7 @@ export class Loader {
   }
 
   async #make(wanted: Uint32Array<ArrayBuffer>, view: number, stop: StopFlag): Promise<Made> {
-    const { source } = this
-    const recipe = this.#recipe
+    const { source, recipe } = this
     const paths = source.path ? Array.from(wanted, (index) => source.path!(index)) : undefined
     const { pixels, skipped } =
       paths && this.#pool

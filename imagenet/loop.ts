@@ -19,6 +19,9 @@ export interface Samples {
 /** Accuracy is counted for the best answer and the best five. */
 const TOP = [1, 5]
 
+/** Of a batch that is empty because none of its files could be decoded: no step is taken. */
+const nothing: BatchResult = { size: 0, loss: 0, correct1: 0, correct5: 0 }
+
 export interface TrainStepOptions {
   /** Samples that pass through the model at a time; the whole batch unless given. */
   microBatch?: number
@@ -37,8 +40,9 @@ export async function trainStep(
   batch: Samples,
   { microBatch = batch.labels.length, beforePass }: TrainStepOptions = {},
 ): Promise<BatchResult> {
-  optimizer.zeroGrad()
   const size = batch.labels.length
+  if (size === 0) return nothing
+  optimizer.zeroGrad()
   const results: Promise<BatchResult>[] = []
   for (let start = 0; start < size; start += microBatch) {
     const end = Math.min(start + microBatch, size)
@@ -60,7 +64,8 @@ export async function trainStep(
 }
 
 /** One batch through the model, nothing recorded. */
-export function evaluateStep(device: Device, model: Module, batch: Samples): Promise<BatchResult> {
+export async function evaluateStep(device: Device, model: Module, batch: Samples): Promise<BatchResult> {
+  if (batch.labels.length === 0) return nothing
   return scope(() =>
     noGrad(() => {
       const labels = Tensor.from(device, batch.labels)

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { imageStream } from '../../engine/random.ts'
 import type { Image } from '../image.ts'
 import type { Dataset, Source } from './source.ts'
@@ -42,6 +43,10 @@ export class DummySource implements Source {
 
   label(index: number): number {
     return imageStream(this.#seed, 0, index).below(CLASSES)
+  }
+
+  fingerprint(indices: Uint32Array): string {
+    return createHash('sha256').update(`${this.name} ${this.#imageSize}`).update(indices).digest('hex')
   }
 
   /** A stretch of the noise; the flipped bits tell apart the images that begin at the same place. */

@@ -1,4 +1,5 @@
 /** Folders of images as torchvision's `ImageFolder` reads them: a folder a class, numbered in the order of their names. */
+import { createHash } from 'node:crypto'
 import { type Dirent, readdirSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { decodeFile } from '../decode.ts'
@@ -63,6 +64,17 @@ export class FolderSource implements Source {
     return join(this.#index.folder, this.#index.files[index])
   }
 
+  /** Of names, classes, sizes and times of change: whoever writes a file anew changes one of them. */
+  fingerprint(indices: Uint32Array): string {
+    const hash = createHash('sha256')
+    for (const index of indices) {
+      const stat = statSync(this.path(index), { throwIfNoEntry: false })
+      hash.update(`${index} ${this.label(index)} ${this.#index.files[index]} ${stat?.size} ${stat?.mtimeMs}\n`)
+    }
+    return hash.digest('hex')
+  }
+
+  /** Decoded by the portable decoders. */
   image(index: number): Image {
     return decodeFile(this.path(index))
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -48,6 +49,10 @@ export class MnistSource implements Source {
 
   label(index: number): number {
     return this.#labels[index]
+  }
+
+  fingerprint(indices: Uint32Array): string {
+    return createHash('sha256').update(this.#images).update(this.#labels).update(indices).digest('hex')
   }
 
   image(index: number): Image {

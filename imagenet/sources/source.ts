@@ -18,6 +18,8 @@ export interface Source {
   label(index: number): number
   /** Reads or makes an image. @throws DecodeError when its file is no image */
   image(index: number): Image
+  /** A digest of some of its images, made without reading all their bytes where that takes long: equal while they are. */
+  fingerprint(indices: Uint32Array): string
   /** The file of an image, for sources made of files: whoever has it can read and decode it elsewhere. */
   path?(index: number): string
 }

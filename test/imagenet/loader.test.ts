@@ -139,6 +139,7 @@ loader('prepares no more than a few batches ahead', async () => {
     ...{ mean: train.mean, std: train.std },
     label: (index) => train.label(index),
     image: (index) => train.image(index),
+    fingerprint: (indices) => train.fingerprint(indices),
     path: (index) => {
       asked.push(index)
       return train.path!(index)

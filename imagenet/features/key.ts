@@ -1,0 +1,40 @@
+/** What features depend on: once any of it changes, they are others. */
+import { createHash } from 'node:crypto'
+import type { Device } from '../../engine/index.ts'
+import type { Module } from '../../nn/index.ts'
+import { describeAdapter } from '../gpu.ts'
+import type { Loader } from '../loader.ts'
+
+/** A digest of a module's state: names, types, shapes and values. */
+export async function weightsDigest(module: Module): Promise<string> {
+  const hash = createHash('sha256')
+  for (const [name, { dtype, shape, data }] of await module.stateDict())
+    hash.update(`${name} ${dtype} ${shape}\n`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  return hash.digest('hex')
+}
+
+/**
+ * What the features of a loader's images depend on, their last bits included: those are the adapter's and the decoder's.
+ *
+ * @param weights digest of the weights of what computes them
+ * @param view which draw of the augmentation
+ */
+export function featureKey(device: Device, loader: Loader, weights: string, view: number): Record<string, unknown> {
+  const { source, sampler, recipe } = loader
+  const { transform, imageSize, channels, decoder, seed } = recipe
+  const { mean, std } = source
+  const { name, backend, driver } = describeAdapter(device)
+  return {
+    weights,
+    images: source.fingerprint(sampler.inOrder()),
+    transform: { name: transform, imageSize, channels, mean: [...mean], std: [...std] },
+    // Only augmentation draws anything.
+    ...(transform === 'train' ? { seed, view } : {}),
+    ...(source.path ? { decoder } : {}),
+    adapter: `${name}, ${backend} ${driver}`,
+  }
+}
+
+/** A short name for a key. */
+export const keyName = (key: object): string =>
+  createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 16)
