@@ -45,7 +45,10 @@ const command = new Command('train')
       .choices(['straight-through', 'exact'])
       .default(DEFAULTS.maskGradient),
   )
-  .option('--pretrained [FILE]', `the base's weights, a safetensors file in torchvision's names; trains the head only`)
+  .option(
+    '--pretrained [FILE]',
+    `the base's weights in torchvision's names (without FILE: those it publishes); trains the head only`,
+  )
   .option('--freeze', 'train the head only, on a base of random weights')
   .option('--freeze-bn', `keep a frozen base's BatchNorm from using and tracking batch statistics`)
   .optionsGroup('How to train:')

@@ -29,8 +29,8 @@ export interface TrainOptions {
   switch: boolean
   /** Evaluates the head with other noise than it trains with. */
   evalHead?: HeadNoise
-  /** Weights for the base, in torchvision's names; the base is then frozen. */
-  pretrained?: string
+  /** Weights for the base, in torchvision's names; true: those that torchvision publishes. The base is then frozen. */
+  pretrained?: string | true
   /** Freezes the base without pretrained weights. */
   freeze: boolean
   /** Keeps the frozen base's BatchNorm in eval mode while the head trains. */
@@ -79,7 +79,7 @@ export interface TrainRequest {
 }
 
 /** Options of a run that is about to begin: nothing is left open. */
-export type SettledOptions = TrainOptions & { lr: number; seed: number; output: string }
+export type SettledOptions = TrainOptions & { lr: number; seed: number; output: string; pretrained?: string }
 
 /** For-experiment training: the base is not optimised. */
 export const isFrozen = ({ pretrained, freeze }: TrainOptions): boolean => freeze || pretrained !== undefined
@@ -134,13 +134,10 @@ export function parseRate(option: string, text: string): number {
  * @param dir the folder that the user named, if any
  */
 export function requestOf(values: Record<string, unknown>, given: ReadonlySet<string>, dir?: string): TrainRequest {
-  const { learningRate, pretrained, ...rest } = values
+  const { learningRate, ...rest } = values
   const options = { ...DEFAULTS, ...rest, lr: learningRate } as TrainOptions
   if (values.profile === true) options.profile = PROFILED_STEPS
   const names = new Set([...given].map((name) => (name === 'learningRate' ? 'lr' : name)) as (keyof TrainOptions)[])
-  if (pretrained === true)
-    throw new UsageError(`--pretrained takes the file of the base's weights, as in --pretrained resnet152.safetensors`)
-  if (pretrained !== undefined) options.pretrained = pretrained as string
   if (dir !== undefined) {
     options.dir = dir
     names.add('dir')

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import type { RunCheckpoint } from './checkpoint.ts'
 import { UsageError } from './errors.ts'
 import { isFrozen, type SettledOptions, type TrainOptions, type TrainRequest } from './options.ts'
+import { publishedFile } from './pretrained.ts'
 
 /** Options that say where a run goes on and what is done now; a checkpoint's do not carry over. */
 const OF_THIS_PROCESS = ['resume', 'evaluate', 'output', 'switch', 'evalHead', 'startEpoch', 'profile'] as const
@@ -31,6 +32,7 @@ export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoi
     throw new UsageError('--freeze-bn is for a frozen base: add --pretrained or --freeze')
   return {
     ...merged,
+    pretrained: merged.pretrained === true ? publishedFile(merged.base) : merged.pretrained,
     lr: merged.lr ?? (isFrozen(merged) ? 0.01 : 0.1),
     seed: merged.seed ?? randomInt(2 ** 48 - 1),
     output: merged.output ?? (merged.resume === undefined ? newFolder(merged) : dirname(merged.resume)),

@@ -1,9 +1,12 @@
 /** `train`: what `bin/train.js` does, from options to exit status. */
+import { statSync } from 'node:fs'
 import type { Device } from '../engine/index.ts'
 import { type RunCheckpoint, readRunCheckpoint } from './checkpoint.ts'
 import { openDataset } from './dataset.ts'
+import { UsageError } from './errors.ts'
 import { adapterLine, describeAdapter } from './gpu.ts'
 import { evaluationNoise, type TrainRequest } from './options.ts'
+import { publishedWeights } from './pretrained.ts'
 import { Run } from './run.ts'
 import { settle } from './settle.ts'
 
@@ -13,11 +16,13 @@ import { settle } from './settle.ts'
  * @throws UsageError for options, folders and checkpoints that cannot be used as given
  */
 export async function train(request: TrainRequest, open: () => Promise<Device>): Promise<number> {
-  const { resume } = request.options
+  const { resume, pretrained } = request.options
+  if (typeof pretrained === 'string') refuseFolder(pretrained)
   const checkpoint: RunCheckpoint | null = resume === undefined ? null : readRunCheckpoint(resume)
   const options = settle(request, checkpoint)
   const noise = evaluationNoise(options)
   const dataset = openDataset(options)
+  if (pretrained === true && !checkpoint) await publishedWeights(options.base)
   const device = await open()
   console.log(adapterLine(describeAdapter(device)))
   try {
@@ -30,4 +35,12 @@ export async function train(request: TrainRequest, open: () => Promise<Device>):
   } finally {
     device.destroy()
   }
+}
+
+/** `--pretrained imagenet` may be meant as `--pretrained` and a folder, as in the original. */
+function refuseFolder(pretrained: string): void {
+  if (statSync(pretrained, { throwIfNoEntry: false })?.isDirectory())
+    throw new UsageError(
+      `--pretrained ${pretrained} names a folder: if that holds the images, write it before --pretrained`,
+    )
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { jpegOf, picture, pngOf, removeFolder, temporaryFolder } from '../imagenet/pictures.ts'
+import { serve } from '../imagenet/server.ts'
 import { contents, linesOf, runBin } from './commands.ts'
 
 const test = suite('train')
@@ -154,10 +155,27 @@ const WRONG_USES: [what: string, args: () => string[], message: RegExp][] = [
   ['two ways to evaluate', () => ['mnist', '-sw', '--eval-head', 'plain'], /-sw and --eval-head/],
   ['an unknown way to evaluate', () => ['mnist', '--eval-head', 'kakuritsu'], /kakuritsu:P, dropout:P or plain/],
   ['--freeze-bn without a frozen base', () => ['mnist', '--freeze-bn'], /--freeze-bn is for a frozen base/],
-  ['--pretrained without a file', () => ['mnist', '--pretrained'], /--pretrained takes the file/],
+  ['a folder as pretrained weights', () => ['--pretrained', 'test', '-b', '1'], /names a folder.*before --pretrained/],
   ['several processes', () => ['mnist', '--world-size', '2'], /--world-size is not supported yet/],
   ['no such GPU', () => ['mnist', '--gpu', 'no such'], /'no such' is neither a GPU's number nor a part of its name/],
 ]
+
+test('--pretrained without a file or a network: one sentence with the address and the folder', async () => {
+  const { TORCH_HOME, KAKURITSU_WEIGHTS_URL } = process.env
+  const gone = await serve()
+  await gone.close()
+  Object.assign(process.env, { TORCH_HOME: output('torch'), KAKURITSU_WEIGHTS_URL: gone.url })
+  try {
+    const { status, stdout, stderr } = await runBin('train', ['mnist', '--base', 'resnet34', '--pretrained'])
+    assert.is(status, 1)
+    assert.is(stdout, '')
+    assert.match(stderr, /^train: cannot download http:[\d./:]+\/resnet34-b627a593\.pth .*torch.hub.checkpoints/m)
+  } finally {
+    for (const [name, value] of Object.entries({ TORCH_HOME, KAKURITSU_WEIGHTS_URL }))
+      if (value === undefined) delete process.env[name]
+      else process.env[name] = value
+  }
+})
 
 for (const [what, args, message] of WRONG_USES)
   test(`wrong use: ${what}`, async () => {
