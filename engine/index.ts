@@ -2,6 +2,7 @@
 export { backward, noGrad, wantsGrad } from './autograd.ts'
 export { Device } from './device.ts'
 export { GpuError, ShapeError } from './errors.ts'
+export { rehearse } from './kernel.ts'
 export { memoryOf } from './memory.ts'
 export { type BatchNorm2dOptions, batchNorm2d } from './ops/batchnorm.ts'
 export { foldBatchNorm } from './ops/batchnorm_fold.ts'
@@ -25,3 +26,4 @@ export {
 export { Profiler, type Span } from './profile.ts'
 export { imageStream, type Key, nameStream, type Stream, shuffled } from './random.ts'
 export { countTensors, type DType, empty, type Shape, scope, Tensor, unscoped } from './tensor.ts'
+export { type Choices, Tuner, type TunerOptions } from './tune.ts'

@@ -7,7 +7,7 @@
  * is the only change ever made to a source. Several sources are joined in order, so that kernels can share a piece.
  */
 import type { Device } from './device.ts'
-import { show } from './errors.ts'
+import { GpuError, show } from './errors.ts'
 import { memoryOf, type Storage } from './memory.ts'
 
 export type Constants = Readonly<Record<string, number | string>>
@@ -15,6 +15,9 @@ type Scalar = 'u32' | 'i32' | 'f32'
 
 /** A cached bind group refers to buffers; beyond this many the cache starts anew. */
 const MAX_BIND_GROUPS = 8192
+
+/** The kernels that a rehearsal under way on a device has met. */
+const rehearsals = new WeakMap<Device, Set<Kernel>>()
 
 /** What `run` needs of a tensor. */
 export interface Binding {
@@ -65,6 +68,11 @@ export class Kernel {
   ): void {
     const [x, y = 1, z = 1] = workgroups
     if (x === 0 || y === 0 || z === 0) return
+    const most = device.limits.maxComputeWorkgroupsPerDimension
+    if (x > most || y > most || z > most)
+      throw new GpuError(
+        `kernel ${this.name} on ${shapesOf(bindings)} takes ${show([x, y, z])} workgroups, this adapter ${most} a dimension: lower the batch size or the image size`,
+      )
     if (bindings.length !== this.#access.length)
       throw new Error(`kernel ${this.name} has ${this.#access.length} storage bindings, ${bindings.length} given`)
     bindings.forEach(({ storage, shape }, i) => {
@@ -74,23 +82,32 @@ export class Kernel {
       if (bindings.some((other, k) => k !== i && other.storage === storage))
         throw new Error(`kernel ${this.name} would write a tensor ${show(shape)} that it is given twice`)
     })
-    const compiled = this.#compile(device)
+    const rehearsal = rehearsals.get(device)
+    if (rehearsal) {
+      rehearsal.add(this)
+      return
+    }
+    const compiled = this.#on(device)
     device.dispatch({
       pipeline: compiled.pipeline,
       bindGroup: compiled.bindGroup(bindings),
       params: this.#pack(params),
       workgroups: [x, y, z],
       kernel: this.name,
-      shapes: bindings.map(({ shape }) => `[${shape}]`).join(' '),
+      shapes: shapesOf(bindings),
     })
   }
 
-  /** Compiles the kernel for a device; `run` does it when it has not been done. Errors show as the device's do. */
-  prepare(device: Device): void {
-    this.#compile(device)
+  /**
+   * Compiles the kernel for a device beside other work. What has not been prepared is compiled when it first runs, and
+   * all else waits.
+   * @throws GpuError when it does not compile
+   */
+  prepare(device: Device): Promise<void> {
+    return this.#on(device).prepare()
   }
 
-  #compile(device: Device): Compiled {
+  #on(device: Device): Compiled {
     let compiled = this.#compiled.get(device)
     if (!compiled)
       this.#compiled.set(
@@ -112,9 +129,26 @@ export class Kernel {
   }
 }
 
+/**
+ * Runs `act` without its dispatches, and compiles the kernels that it would have run, side by side. Tensors that `act`
+ * makes have undefined elements. To be called with what is about to run for the first time, while its data is on its way.
+ * @throws GpuError when a kernel does not compile
+ */
+export async function rehearse(device: Device, act: () => void): Promise<void> {
+  const kernels = new Set<Kernel>()
+  rehearsals.set(device, kernels)
+  try {
+    act()
+  } finally {
+    rehearsals.delete(device)
+  }
+  await Promise.all([...kernels].map((kernel) => kernel.prepare(device)))
+}
+
 /** A kernel on one device. */
 class Compiled {
-  readonly pipeline: GPUComputePipeline
+  readonly #descriptor: GPUComputePipelineDescriptor
+  #pipeline: GPUComputePipeline | null = null
   readonly #device: Device
   readonly #layout: GPUBindGroupLayout
   readonly #name: string
@@ -136,12 +170,24 @@ class Compiled {
       label: name,
       entries: buffers.map((buffer, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer })),
     })
-    this.pipeline = gpu.createComputePipeline({
+    this.#descriptor = {
       label: name,
       layout: gpu.createPipelineLayout({ label: name, bindGroupLayouts: [this.#layout] }),
       compute: { module: gpu.createShaderModule({ label: name, code: source }), entryPoint: 'main' },
-    })
+    }
     memoryOf(device).onTrim.push(() => this.#bindGroups.clear())
+  }
+
+  get pipeline(): GPUComputePipeline {
+    return (this.#pipeline ??= this.#device.gpu.createComputePipeline(this.#descriptor))
+  }
+
+  async prepare(): Promise<void> {
+    if (this.#pipeline) return
+    const pipeline = await this.#device.gpu.createComputePipelineAsync(this.#descriptor).catch((error: Error) => {
+      throw new GpuError(`kernel ${this.#name} does not compile: ${error.message}`)
+    })
+    this.#pipeline ??= pipeline
   }
 
   bindGroup(bindings: readonly Binding[]): GPUBindGroup {
@@ -170,6 +216,8 @@ export function spread(device: Device, count: number, size: number): [x: number,
   const x = Math.min(groups, device.limits.maxComputeWorkgroupsPerDimension)
   return [x, x && Math.ceil(groups / x)]
 }
+
+const shapesOf = (bindings: readonly Binding[]): string => bindings.map(({ shape }) => `[${shape}]`).join(' ')
 
 /** Uniform structs are padded to 16 bytes. */
 const paramBytes = (count: number) => Math.max(16, Math.ceil(count / 4) * 16)

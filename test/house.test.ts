@@ -19,6 +19,7 @@ const ENGINE = [
   'profile',
   'random',
   'tensor',
+  'tune',
   'elements',
   'autograd',
   'ops',

@@ -28,8 +28,8 @@ test('asks for the limits of the adapter and the features that kernels use', asy
 test('a command that the GPU refuses is an exception that names the op and the shapes', async () => {
   const device = await openDevice()
   const [a, b, out] = [0, 1, 2].map(() => Tensor.zeros(device, [7, 33]))
-  const tooMany = device.limits.maxComputeWorkgroupsPerDimension + 1
-  new Kernel('add', addSource).run(device, { size: a.size }, [a, b, out], [tooMany])
+  const greedy = addSource.replace('a: array<vec4f>', 'a: array<vec4f, 1000>')
+  new Kernel('add', greedy).run(device, { size: a.size }, [a, b, out], [1])
   const error = await rejection(out.read())
   assert.instance(error, GpuError)
   assert.match(error.message, /the GPU refused a command/)
@@ -43,6 +43,7 @@ test('a shader that does not compile is an exception that names it', async () =>
   const broken = new Kernel('broken', addSource.replace('a[i] + b[i]', 'a[i] + nothing'))
   broken.run(device, { size: 4 }, [a, Tensor.zeros(device, [4]), Tensor.zeros(device, [4])], [1])
   assert.match((await rejection(a.read())).message, /broken/)
+  assert.match((await rejection(broken.prepare(await openDevice()))).message, /kernel broken does not compile/)
   device.destroy()
 })
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Tensor } from '../../engine/index.ts'
-import { Kernel, spread } from '../../engine/kernel.ts'
+import { GpuError, Tensor } from '../../engine/index.ts'
+import { Kernel, rehearse, spread } from '../../engine/kernel.ts'
 import { testDevice } from '../device.ts'
 
 const device = await testDevice()
@@ -45,6 +45,38 @@ test('refuses what does not fit', () => {
   assert.throws(() => kernel.run(device, { size: 4, shift: 0, scale: 1 }, [], [1]), /has 1 storage bindings, 0 given/)
   assert.throws(() => new Kernel('k', 'fn main() {}'), /has no 'struct Params'/)
   assert.throws(() => new Kernel('k', SOURCE.replace('i32,', 'vec2u,')), /'shift' is vec2u/)
+})
+
+test('refuses more workgroups than the adapter takes, by name and shapes', () => {
+  const out = Tensor.zeros(device, [7, 33])
+  const tooMany = device.limits.maxComputeWorkgroupsPerDimension + 1
+  const params = { size: 4, shift: 0, scale: 1 }
+  assert.throws(
+    () => new Kernel('k', SOURCE).run(device, params, [out], [1, tooMany]),
+    (error: Error) => error instanceof GpuError && /kernel k on \[7,33\] takes \[1, \d+, 1\]/.test(error.message),
+  )
+})
+
+test('a rehearsal compiles and computes nothing', async () => {
+  const kernel = new Kernel('k', SOURCE)
+  const out = Tensor.from(device, Float32Array.of(7))
+  const params = { size: 1, shift: 0, scale: 1 }
+  await rehearse(device, () => kernel.run(device, params, [out], [1]))
+  assert.equal([...(await out.read())], [7])
+  kernel.run(device, params, [out], [1])
+  assert.equal([...(await out.read())], [0])
+})
+
+test('a rehearsal ends with the error of what it runs', async () => {
+  const failing = rehearse(device, () => {
+    throw new Error('no such act')
+  })
+  let message = ''
+  await failing.catch((error: Error) => {
+    message = error.message
+  })
+  assert.is(message, 'no such act')
+  assert.equal(await run(new Kernel('k', SOURCE), 1), [-1.5], 'what follows runs')
 })
 
 test('refuses to write what it also reads', () => {
