@@ -18,8 +18,8 @@ export {
   type ExperimentRow,
   runExperiment,
 } from './experiment.ts'
-export { openWeights, type WeightsFile } from './formats/weights.ts'
 export { CachedFeatures, type CacheOptions, type FrozenBase, weightsDigest } from './features/index.ts'
+export { openWeights, type WeightsFile } from './formats/weights.ts'
 export {
   type AdapterDescription,
   adapterLine,
