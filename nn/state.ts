@@ -61,7 +61,7 @@ export function loadState(
   const wrong = found.flatMap(([name, stored]) => misfit(name, state.get(name)!, stored))
   if (wrong.length > 0) faults.push(list(wrong))
   if (faults.length > 0) throw new StateError(`the state does not fit ${owner}: ${faults.join('; ')}`)
-  for (const [name, stored] of found) stored.load(state.get(name)!.data)
+  for (const [name, stored] of found) stored.load(state.get(name)!)
   return { missing, unexpected }
 }
 

@@ -5,7 +5,7 @@
 import { type Device, type Shape, Tensor } from '../engine/index.ts'
 import type { Stream } from '../engine/random.ts'
 import { sizeOf } from '../engine/tensor.ts'
-import type { Dtype, TensorData } from './formats/dtypes.ts'
+import type { Dtype } from './formats/dtypes.ts'
 import type { SavedTensor } from './formats/file_tensor.ts'
 import type { Init } from './init.ts'
 import { inverse, permute, permuteShape } from './permute.ts'
@@ -15,8 +15,8 @@ export interface Stored {
   readonly savedShape: Shape
   readonly savedDtypes: readonly Dtype[]
   save(): Promise<SavedTensor>
-  /** Takes elements whose shape and dtype were checked. */
-  load(data: TensorData): void
+  /** Takes elements whose shape and dtype were checked. Before it is on a device, it only notes where they are. */
+  load(saved: SavedTensor): void
   place(device: Device, stream: Stream): void
   free(): void
 }
@@ -49,7 +49,8 @@ export abstract class Variable implements Stored {
   readonly savedDtypes = ['F32', 'F64', 'F16', 'BF16'] as const
   /** What it starts from. */
   init: Init
-  #loaded: Float32Array | null = null
+  /** What it starts from instead: read when it is placed, so that a model never is in memory beside its file. */
+  #loaded: SavedTensor | null = null
   #tensor: Tensor | null
 
   constructor(shape: Shape, { layout = 'same', init, tensor }: VariableOptions) {
@@ -80,12 +81,21 @@ export abstract class Variable implements Stored {
   place(device: Device, stream: Stream): void {
     if (this.#tensor?.device === device) return
     if (this.#tensor) throw new Error('a model stays on its device: save its state and load it into another model')
-    if (!this.#loaded) {
-      this.#loaded = new Float32Array(this.size)
-      this.init(this.#loaded, stream)
-    }
-    this.#tensor = Tensor.from(device, this.#loaded, this.shape)
+    this.#tensor = Tensor.from(device, this.#loaded ? this.#decode(this.#loaded) : this.#draw(stream), this.shape)
     this.#loaded = null
+  }
+
+  #draw(stream: Stream): Float32Array {
+    const data = new Float32Array(this.size)
+    this.init(data, stream)
+    return data
+  }
+
+  /** Elements in the kernels' layout. */
+  #decode({ data: saved }: SavedTensor): Float32Array {
+    const data = saved instanceof Float32Array ? saved : Float32Array.from(saved as Float64Array)
+    const axes = SAVED_AXES[this.layout]
+    return axes ? permute(data, this.savedShape, inverse(axes)) : data
   }
 
   async save(): Promise<SavedTensor> {
@@ -94,12 +104,9 @@ export abstract class Variable implements Stored {
     return { dtype: 'F32', shape: this.savedShape, data: axes ? permute(data, this.shape, axes) : data }
   }
 
-  load(saved: TensorData): void {
-    let data = saved instanceof Float32Array ? saved : Float32Array.from(saved as Float64Array)
-    const axes = SAVED_AXES[this.layout]
-    if (axes) data = permute(data, this.savedShape, inverse(axes))
-    if (this.#tensor) this.#tensor.write(data)
-    else this.#loaded = data
+  load(saved: SavedTensor): void {
+    if (this.#tensor) this.#tensor.write(this.#decode(saved))
+    else this.#loaded = saved
   }
 
   free(): void {
@@ -161,7 +168,7 @@ export class Counter implements Stored {
     return { dtype: 'I64', shape: [], data: BigInt64Array.of(BigInt(this.value)) }
   }
 
-  load(data: TensorData): void {
+  load({ data }: SavedTensor): void {
     this.value = Number(data[0])
   }
 
