@@ -105,21 +105,28 @@ export class CachedFeatures {
       this.#stores.set(view, store)
     }
     for (const { first, end } of store.missing()) await this.#compute(store, view, first, end, stopped)
-    return store.missing().length === 0 ? store : undefined
+    if (store.missing().length > 0) return undefined
+    const { source, sampler, skipped } = this.#loader
+    const indices = sampler.inOrder()
+    for (const row of store.skipped) {
+      const file = source.path?.(indices[row]) ?? `image ${indices[row]}`
+      if (!skipped.has(file)) skipped.set(file, 'it could not be decoded when its features were computed')
+    }
+    return store
   }
 
   #open(view: number): FeatureStore {
     const { folder, name, weights, say = console.log } = this.#options
     const key = featureKey(this.#device, this.#loader, weights, view)
     const title = this.#title(view)
-    const file = `${title.replaceAll(' ', '-')}-${keyName(key)}`
-    const others = filesOf(folder).filter((other) => other.endsWith('.f32') && other.startsWith(`${name}-`))
+    const prefix = `${title.replaceAll(' ', '-')}-`
+    const file = `${prefix}${keyName(key)}`
+    const others = filesOf(folder).filter((other) => other.endsWith('.f32') && other.startsWith(prefix))
     const isNew = !others.includes(`${file}.f32`)
     const store = new FeatureStore(join(folder, file), { key, rows: this.#loader.length, width: this.width })
     const rows = store.missing().reduce((sum, { first, end }) => sum + end - first, 0)
     const why = store.damaged > 0 ? `; ${store.damaged} chunks were damaged` : ''
-    const stale =
-      isNew && others.length > 0 ? `; files in ${folder} are of other weights, images, views or settings` : ''
+    const stale = isNew && others.length > 0 ? `; files in ${folder} are of other weights, images or settings` : ''
     if (rows > 0) say(`features of ${title}: computing ${rows} of ${store.rows}${why}${stale}`)
     else say(`features of ${title}: ${store.rows} from ${join(folder, file)}.f32`)
     return store
