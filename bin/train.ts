@@ -2,6 +2,7 @@
 /** `node bin/train.js`: trains or evaluates ResNet with a Kakuritsu, Dropout or White head. */
 import { Command, Option } from 'commander'
 import {
+  DECODERS,
   DEFAULTS,
   openDevice,
   PROFILING_TOGGLES_OFF,
@@ -71,6 +72,14 @@ const command = new Command('train')
   .option('--limit-train <n>', 'use so many training images', count('--limit-train'))
   .option('--limit-val <n>', 'use so many validation images', count('--limit-val'))
   .option('-j, --workers <n>', 'threads that read images', count('--workers', 0), DEFAULTS.workers)
+  .addOption(
+    new Option('--decoder <name>', 'what decodes JPEG files (auto: sharp where it is installed)')
+      .choices(['auto', ...DECODERS])
+      .default(DEFAULTS.decoder),
+  )
+  .option('--skip-corrupt', 'leave images that cannot be decoded out, and list them in summary.json')
+  .option('--cache-features <DIR>', `keep a frozen base's features there (with --freeze-bn), and compute the head alone`)
+  .option('--views <k>', 'augmentations of each training image, taken in turn epoch by epoch', count('--views'))
   .optionsGroup('Running:')
   .option('--gpu <which>', 'number of an adapter, or a part of its name')
   .option('--output <DIR>', 'folder for checkpoints, metrics.jsonl and summary.json (a new one under runs/)')

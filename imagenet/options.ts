@@ -1,6 +1,7 @@
 /** What a run can be told, and what it takes when told nothing. */
 import type { MaskGradient } from '../engine/index.ts'
 import type { Arch, HeadNoise, ResNetName } from '../nn/index.ts'
+import type { DecoderName } from './decoder.ts'
 import { UsageError } from './errors.ts'
 
 export interface TrainOptions {
@@ -42,6 +43,14 @@ export interface TrainOptions {
   imageSize: number
   limitTrain?: number
   limitVal?: number
+  /** What decodes JPEG files; auto: sharp where it is installed. */
+  decoder: DecoderName | 'auto'
+  /** Leaves images that cannot be decoded out, instead of ending with the first. */
+  skipCorrupt: boolean
+  /** Augmentations of a training image, taken in turn; undefined: every epoch draws its own. */
+  views?: number
+  /** Where the frozen base's features are kept, so that later epochs compute the head alone. */
+  cacheFeatures?: string
   /** How many steps to time on the GPU. */
   profile?: number
   /** Where the run's files go. Undefined: a new folder under `runs`, or the folder of the checkpoint resumed. */
@@ -67,6 +76,8 @@ export const DEFAULTS: TrainOptions = {
   freezeBn: false,
   dummy: false,
   imageSize: 224,
+  decoder: 'auto',
+  skipCorrupt: false,
 }
 
 /** Steps that `--profile` times without a number. */

@@ -2,12 +2,13 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Device, memoryOf } from '../engine/index.ts'
-import { Generator, type HeadNoise, SGD, StepLR } from '../nn/index.ts'
+import { Generator, type HeadNoise, type Module, SGD, StepLR } from '../nn/index.ts'
 import { loadBase, type RunCheckpoint, type RunParts, type RunState, saveRunCheckpoint } from './checkpoint.ts'
+import { CachedFeatures, weightsDigest } from './features/index.ts'
 import { writeFileAtomic } from './files.ts'
 import { describeAdapter } from './gpu.ts'
 import { INTERRUPTED, Interrupt } from './interrupt.ts'
-import { type Batch, Loader } from './loader.ts'
+import { Loader } from './loader.ts'
 import { evaluateStep, pipelined, type Samples, trainStep } from './loop.ts'
 import {
   type Averages,
@@ -24,8 +25,8 @@ import { ExperimentNet } from './model.ts'
 import { isFrozen, SCHEDULE, type SettledOptions } from './options.ts'
 import { StepProfile } from './profile.ts'
 import { startProgress } from './progress.ts'
-import { imageSamples } from './samples.ts'
-import type { Dataset, Source } from './sources/source.ts'
+import { imageEpoch } from './samples.ts'
+import type { Dataset } from './sources/source.ts'
 
 export class Run {
   readonly #device: Device
@@ -35,6 +36,8 @@ export class Run {
   readonly #schedule: StepLR
   readonly #trainLoader: Loader
   readonly #valLoader: Loader
+  /** What stands for a loader, where features are cached. */
+  readonly #features = new Map<Loader, CachedFeatures>()
   /** How the head is evaluated; null: as it trains. */
   readonly #evaluationNoise: HeadNoise | null
   readonly #generator: Generator
@@ -56,7 +59,7 @@ export class Run {
     evaluationNoise: HeadNoise | null,
     checkpoint: RunCheckpoint | null,
   ) {
-    const { batchSize, imageSize, seed, workers } = options
+    const { batchSize, imageSize, seed, workers, decoder, views, skipCorrupt } = options
     this.#device = device
     this.#options = options
     this.#evaluationNoise = evaluationNoise
@@ -71,8 +74,8 @@ export class Run {
     this.#optimizer = new SGD(trained, { lr, momentum, weightDecay })
     this.#schedule = new StepLR(this.#optimizer, SCHEDULE.stepSize, SCHEDULE.gamma)
     for (let epoch = 0; epoch < options.startEpoch; epoch++) this.#schedule.step()
-    const common = { batchSize, imageSize, seed, workers }
-    this.#trainLoader = new Loader(dataset.train, { ...common, shuffle: true, limit: options.limitTrain })
+    const common = { batchSize, imageSize, seed, workers, decoder, skipCorrupt }
+    this.#trainLoader = new Loader(dataset.train, { ...common, shuffle: true, limit: options.limitTrain, views })
     this.#valLoader = new Loader(dataset.val, { ...common, shuffle: false, limit: options.limitVal })
     this.#state = { epoch: options.startEpoch, step: 0, globalStep: 0, totals: noTotals(), bestAcc1: 0 }
     if (checkpoint) {
@@ -85,7 +88,7 @@ export class Run {
   /** Trains to the last epoch, validating and saving after each. Returns the exit status. */
   async train(): Promise<number> {
     const { epochs } = this.#options
-    this.#start()
+    await this.#start()
     const interrupt = new Interrupt()
     let last: Averages | null = null
     try {
@@ -110,16 +113,17 @@ export class Run {
 
   /** Validates once. Returns the exit status. */
   async evaluate(): Promise<number> {
-    this.#start()
+    await this.#start()
     this.#summarize(await this.#validate(this.#state.epoch))
     return 0
   }
 
   async close(): Promise<void> {
+    for (const cached of this.#features.values()) cached.close()
     await Promise.all([this.#trainLoader.close(), this.#valLoader.close()])
   }
 
-  #start(): void {
+  async #start(): Promise<void> {
     const { output, seed, arch, base } = this.#options
     mkdirSync(output, { recursive: true })
     this.#log = new MetricsLog(join(output, 'metrics.jsonl'), this.#resumedAt)
@@ -132,6 +136,22 @@ export class Run {
     console.log(
       `${base} under ${arch}, ${train.classes.length} classes, ${length} training and ${this.#valLoader.length} validation images, seed ${seed}, files in ${output}`,
     )
+    if (this.#options.cacheFeatures !== undefined) await this.#cacheFeatures(this.#options.cacheFeatures)
+  }
+
+  /** From here on the network is the head alone, on features. */
+  async #cacheFeatures(folder: string): Promise<void> {
+    const base = this.#model.base.eval()
+    const { microBatch } = this.#options
+    const options = { folder, weights: await weightsDigest(base), microBatch }
+    for (const [name, loader] of Object.entries({ train: this.#trainLoader, val: this.#valLoader }))
+      if (name === 'val' || !this.#options.evaluate)
+        this.#features.set(loader, new CachedFeatures(this.#device, base, loader, { ...options, name }))
+  }
+
+  /** What batches go through. */
+  get #network(): Module {
+    return this.#features.size > 0 ? this.#model.exp : this.#model
   }
 
   async #trainEpoch(interrupt: Interrupt): Promise<void> {
@@ -148,11 +168,12 @@ export class Run {
       this.#profile?.beforeStep()
       const position = started++
       const beforePass = (sample: number) => this.#generator.moveTo({ step: position, sample })
-      return trainStep(this.#device, this.#model, this.#optimizer, batch, { microBatch, beforePass })
+      return trainStep(this.#device, this.#network, this.#optimizer, batch, { microBatch, beforePass })
     }
-    const batches = this.#samples(this.#trainLoader, state.epoch, times.data, state.step)
+    const stopped = () => interrupt.requested
+    const batches = this.#samples(this.#trainLoader, state.epoch, times.data, { fromStep: state.step, stopped })
     let before = performance.now()
-    for await (const result of pipelined(batches, work, () => interrupt.requested)) {
+    for await (const result of pipelined(batches, work, stopped)) {
       times.batch.add((performance.now() - before) / 1000)
       before = performance.now()
       addBatch(state.totals, result)
@@ -182,12 +203,13 @@ export class Run {
     const work = (batch: Samples) => {
       this.#generator.moveTo({ phase: 'validation', step: epoch, sample })
       sample += batch.labels.length
-      return evaluateStep(this.#device, this.#model, batch)
+      return evaluateStep(this.#device, this.#network, batch)
     }
-    const samples = this.#samples(this.#valLoader, 0, times.data)
+    const stopped = () => interrupt?.requested === true
+    const samples = this.#samples(this.#valLoader, 0, times.data, { fromStep: 0, stopped })
     let step = 0
     let before = performance.now()
-    for await (const result of pipelined(samples, work, () => interrupt?.requested === true)) {
+    for await (const result of pipelined(samples, work, stopped)) {
       times.batch.add((performance.now() - before) / 1000)
       before = performance.now()
       addBatch(totals, result)
@@ -205,12 +227,17 @@ export class Run {
   }
 
   /** Batches of a loader as the loops take them; notes how long each was waited for. */
-  async *#samples(loader: Loader, epoch: number, waited: Stopwatch, fromStep = 0): AsyncGenerator<Samples> {
-    const source: Source = loader.source
+  async *#samples(
+    loader: Loader,
+    epoch: number,
+    waited: Stopwatch,
+    options: { fromStep: number; stopped: () => boolean },
+  ): AsyncGenerator<Samples> {
+    const cached = this.#features.get(loader)
     let before = performance.now()
-    for await (const batch of loader.epoch(epoch, { fromStep }) as AsyncIterable<Batch>) {
+    for await (const samples of cached ? cached.epoch(epoch, options) : imageEpoch(loader, epoch, options)) {
       waited.add((performance.now() - before) / 1000)
-      yield imageSamples(batch, source)
+      yield samples
       before = performance.now()
     }
   }
@@ -240,6 +267,9 @@ export class Run {
   #summarize(last: Averages | null): void {
     const { output } = this.#options
     const memory = memoryOf(this.#device)
+    const skipped = [...this.#trainLoader.skipped, ...this.#valLoader.skipped]
+    if (skipped.length > 0)
+      console.log(`${skipped.length} files that cannot be decoded were left out; summary.json lists them`)
     const summary = {
       epochs: this.#state.epoch,
       best_acc1: this.#state.bestAcc1,
@@ -247,6 +277,7 @@ export class Run {
       options: this.#options,
       adapter: describeAdapter(this.#device),
       peak_gpu_bytes: memory.peakBytes,
+      skipped: skipped.sort().map(([file, reason]) => ({ file, reason })),
     }
     writeFileAtomic(join(output, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`)
   }

@@ -1,7 +1,7 @@
 /** Batches as the loops take them: images from a loader, or features that were computed before. */
 import { type Device, normalizeImages, Tensor } from '../engine/index.ts'
 import { shuffled } from '../engine/random.ts'
-import type { Batch } from './loader.ts'
+import type { Batch, Loader } from './loader.ts'
 import type { Samples } from './loop.ts'
 import type { Source } from './sources/source.ts'
 
@@ -18,6 +18,11 @@ export function imageSamples({ pixels, shape, labels }: Batch, { mean, std }: So
       return normalizeImages(Tensor.from(device, asWords(bytes)), options)
     },
   }
+}
+
+/** A loader's epoch as the loops take it. */
+export async function* imageEpoch(loader: Loader, epoch: number, options: { fromStep?: number } = {}) {
+  for await (const batch of loader.epoch(epoch, options)) yield imageSamples(batch, loader.source)
 }
 
 /** Bytes as 32-bit words, the last one padded: a view of the same memory where that is aligned and long enough. */

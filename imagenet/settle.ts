@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { RunCheckpoint } from './checkpoint.ts'
+import { chooseDecoder } from './decoder.ts'
 import { UsageError } from './errors.ts'
 import { isFrozen, type SettledOptions, type TrainOptions, type TrainRequest } from './options.ts'
 import { publishedFile } from './pretrained.ts'
@@ -30,13 +31,25 @@ export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoi
     console.error('train: no --resume: this evaluates random weights')
   if (merged.freezeBn && !isFrozen(merged))
     throw new UsageError('--freeze-bn is for a frozen base: add --pretrained or --freeze')
+  if (merged.cacheFeatures !== undefined && !merged.evaluate) refuseWithoutFeatures(merged)
   return {
     ...merged,
     pretrained: merged.pretrained === true ? publishedFile(merged.base) : merged.pretrained,
     lr: merged.lr ?? (isFrozen(merged) ? 0.01 : 0.1),
+    decoder: chooseDecoder(merged.decoder),
     seed: merged.seed ?? randomInt(2 ** 48 - 1),
     output: merged.output ?? (merged.resume === undefined ? newFolder(merged) : dirname(merged.resume)),
   }
+}
+
+/** Features are an image's own only when nothing of the base changes or looks at other images. */
+function refuseWithoutFeatures({ freezeBn, views }: TrainOptions): void {
+  if (!freezeBn)
+    throw new UsageError('--cache-features is for a base that stays as it is: add --freeze-bn and --pretrained or --freeze')
+  if (views === undefined)
+    throw new UsageError(
+      '--cache-features wants --views K: how many augmentations of each training image to keep (10, say)',
+    )
 }
 
 function refuseOtherModel(options: TrainOptions, trained: TrainOptions): void {

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs'
 import type { Device } from '../engine/index.ts'
 import { type RunCheckpoint, readRunCheckpoint } from './checkpoint.ts'
 import { openDataset } from './dataset.ts'
+import { decoderLine } from './decoder.ts'
 import { UsageError } from './errors.ts'
 import { adapterLine, describeAdapter } from './gpu.ts'
 import { evaluationNoise, type TrainRequest } from './options.ts'
@@ -25,6 +26,7 @@ export async function train(request: TrainRequest, open: () => Promise<Device>):
   if (pretrained === true && !checkpoint) await publishedWeights(options.base)
   const device = await open()
   console.log(adapterLine(describeAdapter(device)))
+  if (dataset.train.path) console.log(decoderLine(options.decoder, options.workers))
   try {
     const run = new Run(device, options, dataset, noise, checkpoint)
     try {

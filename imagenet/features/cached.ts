@@ -116,7 +116,7 @@ export class CachedFeatures {
   }
 
   #open(view: number): FeatureStore {
-    const { folder, name, weights, say = console.log } = this.#options
+    const { folder, weights, say = console.log } = this.#options
     const key = featureKey(this.#device, this.#loader, weights, view)
     const title = this.#title(view)
     const prefix = `${title.replaceAll(' ', '-')}-`
