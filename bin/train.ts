@@ -78,7 +78,10 @@ const command = new Command('train')
       .default(DEFAULTS.decoder),
   )
   .option('--skip-corrupt', 'leave images that cannot be decoded out, and list them in summary.json')
-  .option('--cache-features <DIR>', `keep a frozen base's features there (with --freeze-bn), and compute the head alone`)
+  .option(
+    '--cache-features <DIR>',
+    `keep a frozen base's features there (with --freeze-bn), and compute the head alone`,
+  )
   .option('--views <k>', 'augmentations of each training image, taken in turn epoch by epoch', count('--views'))
   .optionsGroup('Running:')
   .option('--gpu <which>', 'number of an adapter, or a part of its name')

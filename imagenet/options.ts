@@ -90,7 +90,13 @@ export interface TrainRequest {
 }
 
 /** Options of a run that is about to begin: nothing is left open. */
-export type SettledOptions = TrainOptions & { lr: number; seed: number; output: string; pretrained?: string }
+export type SettledOptions = TrainOptions & {
+  lr: number
+  seed: number
+  output: string
+  pretrained?: string
+  decoder: DecoderName
+}
 
 /** For-experiment training: the base is not optimised. */
 export const isFrozen = ({ pretrained, freeze }: TrainOptions): boolean => freeze || pretrained !== undefined

@@ -45,7 +45,9 @@ export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoi
 /** Features are an image's own only when nothing of the base changes or looks at other images. */
 function refuseWithoutFeatures({ freezeBn, views }: TrainOptions): void {
   if (!freezeBn)
-    throw new UsageError('--cache-features is for a base that stays as it is: add --freeze-bn and --pretrained or --freeze')
+    throw new UsageError(
+      '--cache-features is for a base that stays as it is: add --freeze-bn and --pretrained or --freeze',
+    )
   if (views === undefined)
     throw new UsageError(
       '--cache-features wants --views K: how many augmentations of each training image to keep (10, say)',
