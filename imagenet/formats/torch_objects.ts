@@ -33,7 +33,8 @@ class TorchDtype {
   }
 }
 
-const STORAGES: Readonly<Record<string, Dtype>> = {
+/** Names of `torch`, where files say what a storage holds. */
+export const STORAGES: Readonly<Record<string, Dtype>> = {
   DoubleStorage: 'F64',
   FloatStorage: 'F32',
   HalfStorage: 'F16',
@@ -47,7 +48,7 @@ const STORAGES: Readonly<Record<string, Dtype>> = {
   ComplexFloatStorage: 'C64',
 }
 
-export const TORCH_DTYPES: Readonly<Record<string, Dtype>> = {
+const DTYPES: Readonly<Record<string, Dtype>> = {
   float64: 'F64',
   float32: 'F32',
   float16: 'F16',
@@ -88,17 +89,19 @@ export function torchRules(
   callable('torch._utils._rebuild_parameter', ([tensor]) =>
     tensor instanceof FileTensor ? tensor : refuse('a parameter of what is no tensor'),
   )
-  for (const name of ['_rebuild_tensor', '_rebuild_tensor_v2'])
-    callable(`torch._utils.${name}`, ([storage, offset, shape, strides]) =>
-      tensorOf(source, storage, null, offset, shape, strides),
-    )
-  callable('torch._utils._rebuild_tensor_v3', ([storage, offset, shape, strides, _grad, _hooks, dtype]) =>
-    tensorOf(source, storage, dtype, offset, shape, strides),
-  )
+  callable('torch._utils._rebuild_tensor', (args) => tensorOf(source, args))
+  callable('torch._utils._rebuild_tensor_v2', (args) => {
+    refuseLazy(args[6])
+    return tensorOf(source, args)
+  })
+  callable('torch._utils._rebuild_tensor_v3', (args) => {
+    refuseLazy(args[7])
+    return tensorOf(source, args, args[6])
+  })
   for (const [name, dtype] of Object.entries(STORAGES))
     for (const module of ['torch', 'torch.cuda']) globals.set(`${module}.${name}`, new StorageType(dtype))
   globals.set('torch.storage.UntypedStorage', new StorageType(null))
-  for (const [name, dtype] of Object.entries(TORCH_DTYPES)) globals.set(`torch.${name}`, new TorchDtype(dtype))
+  for (const [name, dtype] of Object.entries(DTYPES)) globals.set(`torch.${name}`, new TorchDtype(dtype))
 
   return {
     global: (name) => globals.get(name),
@@ -130,16 +133,17 @@ function orderedDict(items: unknown): Map<unknown, unknown> {
   return dict
 }
 
-function tensorOf(
-  source: ByteSource,
-  from: unknown,
-  type: unknown,
-  offset: unknown,
-  shape: unknown,
-  strides: unknown,
-): FileTensor {
+/** Metadata says that elements are to be negated or conjugated when they are read. */
+function refuseLazy(metadata: unknown): void {
+  if (metadata instanceof Map && [...metadata.values()].some((value) => value !== false))
+    refuse('a tensor that is negated or conjugated lazily; clone() it before it is saved')
+}
+
+/** @param type of the elements, where the storage has none */
+function tensorOf(source: ByteSource, args: readonly unknown[], type?: unknown): FileTensor {
+  const [from, offset, shape, strides] = args
   if (!isStorage(from)) refuse('a tensor of what is no storage')
-  const dtype = type === null ? from.dtype : type instanceof TorchDtype ? type.dtype : null
+  const dtype = type === undefined ? from.dtype : type instanceof TorchDtype ? type.dtype : null
   if (dtype === null) refuse('a tensor of no dtype')
   if (from.dtype !== null && from.dtype !== dtype) refuse(`a tensor of ${dtype} in a storage of ${from.dtype}`)
   const what = `a tensor of storage '${from.key}'`
