@@ -19,6 +19,10 @@ export {
   runExperiment,
 } from './experiment.ts'
 export { CachedFeatures, type CacheOptions, type FrozenBase, weightsDigest } from './features/index.ts'
+export { type CellPanel, type CellsOptions, cellsSvg } from './figures/cells.ts'
+export { cellOf, chooseCells, type LayerWeights, labelsOf, readLayer } from './figures/layer_weights.ts'
+export { type PngOptions, svgToPng } from './figures/png.ts'
+export { writeFileAtomic } from './files.ts'
 export { openWeights, type WeightsFile } from './formats/weights.ts'
 export {
   type AdapterDescription,
@@ -43,6 +47,7 @@ export {
   type TrainOptions,
   type TrainRequest,
 } from './options.ts'
+export { publishedWeights, weightsFolder } from './pretrained.ts'
 export { PROFILING_TOGGLES_OFF, perfettoTrace, profileTable, StepProfile } from './profile.ts'
 export { type Progress, startProgress } from './progress.ts'
 export { Sampler, type SamplerOptions } from './sampler.ts'

@@ -24,7 +24,9 @@ export const CELL_COLORS = { positive: '#12a06a', negative: '#cf2a2a', text: '#7
 
 /** Pixels from circle to circle. */
 const PITCH = 9
-/** Of the largest weight's circle. The few that are wider than the pitch lie under their neighbours. */
+/** The share of circles that have room between their neighbours. The few that are wider lie under them. */
+const SHARE_WITH_ROOM = 0.99
+/** No circle is larger. */
 const LARGEST_RADIUS = 0.75 * PITCH
 /** Between the grid and its frame, for the widest circle of an outermost row. */
 const INSET = Math.ceil(LARGEST_RADIUS - PITCH / 2)
@@ -53,7 +55,7 @@ export function gridColumns(count: number): number {
  */
 export function cellsSvg(panels: readonly CellPanel[], { panelsPerRow = 4, columns }: CellsOptions = {}): string {
   if (panels.length === 0) throw new RangeError('a figure of cells wants at least one panel')
-  const scale = largest(panels)
+  const scale = scaleOf(panels)
   const drawn = panels.map((panel) => drawPanel(panel, scale, columns))
   const perRow = Math.min(panelsPerRow, panels.length)
   const width = Math.max(...drawn.map((panel) => panel.width))
@@ -87,20 +89,30 @@ interface Drawn {
   height: number
 }
 
-/** The largest |weight| of all panels, which the scale ends at; 1 where all weights are 0. */
-function largest(panels: readonly CellPanel[]): number {
-  let max = 0
+interface Scale {
+  /** The largest |weight| there is; 1 where all are 0. */
+  max: number
+  /** Pixels of radius for a weight of 1. */
+  radius: number
+}
+
+/** The scale that all panels share: as large as the room between circles allows. */
+function scaleOf(panels: readonly CellPanel[]): Scale {
+  const all: number[] = []
   for (const { title, weights } of panels) {
     if (weights.length === 0) throw new RangeError(`'${title}' has no weights to draw`)
     for (let i = 0; i < weights.length; i++) {
       if (!Number.isFinite(weights[i])) throw new RangeError(`'${title}': weight ${i} is ${weights[i]}`)
-      max = Math.max(max, Math.abs(weights[i]))
+      all.push(Math.abs(weights[i]))
     }
   }
-  return max || 1
+  all.sort((a, b) => a - b)
+  const max = all[all.length - 1] || 1
+  const withRoom = all[Math.floor((all.length - 1) * SHARE_WITH_ROOM)] || max
+  return { max, radius: Math.min(PITCH / 2 / withRoom, LARGEST_RADIUS / max) }
 }
 
-function drawPanel({ title, weights }: CellPanel, scale: number, columns = gridColumns(weights.length)): Drawn {
+function drawPanel({ title, weights }: CellPanel, scale: Scale, columns = gridColumns(weights.length)): Drawn {
   const lines = title.split('\n')
   const gridWidth = columns * PITCH + 2 * INSET
   const gridHeight = Math.ceil(weights.length / columns) * PITCH + 2 * INSET
@@ -112,7 +124,7 @@ function drawPanel({ title, weights }: CellPanel, scale: number, columns = gridC
     if (weights[i] === 0) continue
     const x = left + INSET + ((i % columns) + 0.5) * PITCH
     const y = top + INSET + (Math.floor(i / columns) + 0.5) * PITCH
-    const r = radius(weights[i], scale)
+    const r = radiusOf(weights[i], scale)
     layers[r > PITCH / 2 ? 'wide' : 'narrow'][weights[i] > 0 ? 'positive' : 'negative'] += circle(x, y, r)
   }
   const titles = lines.map((line, i) => text(width / 2, i * LINE + FONT_SIZE, line, 'middle'))
@@ -125,13 +137,13 @@ function drawPanel({ title, weights }: CellPanel, scale: number, columns = gridC
 }
 
 /** Circles of round weights, negative to positive, and what they stand for. */
-function drawLegend(scale: number): Drawn {
-  const most = roundBelow(scale)
+function drawLegend(scale: Scale): Drawn {
+  const most = roundBelow(scale.max)
   const samples = [-most, -most / 2, most / 2, most]
   const parts: string[] = []
   let x = 0
   for (const weight of samples) {
-    const r = radius(weight, scale)
+    const r = radiusOf(weight, scale)
     const color = weight > 0 ? CELL_COLORS.positive : CELL_COLORS.negative
     const label = `${weight > 0 ? '+' : '−'}${Number(Math.abs(weight).toPrecision(2))}`
     parts.push(`<g fill="${color}">${circle(x + r, LINE / 2, r)}</g>`)
@@ -149,7 +161,7 @@ function roundBelow(value: number): number {
   return (value >= 5 * power ? 5 : value >= 2 * power ? 2 : 1) * power
 }
 
-const radius = (weight: number, scale: number): number => (Math.abs(weight) / scale) * LARGEST_RADIUS
+const radiusOf = (weight: number, scale: Scale): number => Math.abs(weight) * scale.radius
 
 const textWidth = (words: string): number => words.length * FONT_SIZE * LETTER_WIDTH
 
