@@ -1,6 +1,7 @@
 /** Layers, as torch.nn has them: each is an op and what it keeps. Images are [N, H, W, C]. */
 import {
   adaptiveAvgPool2d,
+  type BatchSync,
   batchNorm2d,
   conv2d,
   dropout,
@@ -9,6 +10,7 @@ import {
   linear,
   maxPool2d,
   relu,
+  syncBatchNorm2d,
   type Tensor,
   unscoped,
 } from '../engine/index.ts'
@@ -144,6 +146,8 @@ export class BatchNorm2d extends Module {
   readonly runningMean: Buffer
   readonly runningVar: Buffer
   readonly numBatchesTracked = new Counter()
+  /** In train mode, the processes with which a batch is shared; null for a batch that is all here. */
+  sync: BatchSync | null = null
   readonly #options: { eps: number; momentum: number }
   /** `versions`: which contents of the state it was computed from. */
   #folded: { scale: Tensor; shift: Tensor; versions: string } | null = null
@@ -165,7 +169,8 @@ export class BatchNorm2d extends Module {
   normalize(x: Tensor, after: AfterNorm = {}): Tensor {
     const { training } = this
     if (training) this.numBatchesTracked.value++
-    return batchNorm2d(x, { ...this.#state, ...this.#options, ...after, training })
+    const options = { ...this.#state, ...this.#options, ...after }
+    return training && this.sync ? syncBatchNorm2d(x, options, this.sync) : batchNorm2d(x, { ...options, training })
   }
 
   /** What it does in eval mode, as x · scale + shift: [features] each. Computed anew when the state has changed. */

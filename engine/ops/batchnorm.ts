@@ -26,10 +26,10 @@ const backwardSmallKernel = new ChannelKernel('batchnorm_backward_small', normal
 const statsKernel = new ChannelKernel('batchnorm_stats', rowsSource, statsSource)
 const statsFinishKernel = new ChannelKernel('batchnorm_stats_finish', normalSource, slicesSource, statsFinishSource)
 const runningKernel = new ChannelKernel('batchnorm_running', normalSource, runningSource)
-const applyKernel = new ChannelKernel('batchnorm_apply', normalSource, applySource)
+export const applyKernel = new ChannelKernel('batchnorm_apply', normalSource, applySource)
 const backwardSumsKernel = new ChannelKernel('batchnorm_backward_sums', normalSource, backwardSumsSource)
 const backwardFinishKernel = new ChannelKernel('batchnorm_backward_finish', slicesSource, backwardFinishSource)
-const backwardTrainKernel = new ChannelKernel('batchnorm_backward_train', normalSource, backwardTrainSource)
+export const backwardTrainKernel = new ChannelKernel('batchnorm_backward_train', normalSource, backwardTrainSource)
 const backwardEvalKernel = new ChannelKernel('batchnorm_backward_eval', normalSource, backwardEvalSource)
 
 /**
@@ -62,7 +62,7 @@ const FEW_SLICES = { LANES: 32, SPREAD: 1 }
 const RUNNING_LANES = 64
 
 /** PyTorch's. */
-const DEFAULT_MOMENTUM = 0.1
+export const DEFAULT_MOMENTUM = 0.1
 export const DEFAULT_EPS = 1e-5
 
 export interface BatchNorm2dOptions {
@@ -127,12 +127,12 @@ export function batchNorm2d(x: Tensor, options: BatchNorm2dOptions): Tensor {
 }
 
 /** An image tensor as the kernels see it: rows = N·H·W of `channels` numbers. */
-interface Layout {
+export interface Layout {
   rows: number
   channels: number
 }
 
-function layoutOf(x: Tensor, options: BatchNorm2dOptions): Layout {
+export function layoutOf(x: Tensor, options: BatchNorm2dOptions): Layout {
   const { weight, bias, runningMean, runningVar, training, residual } = options
   if (x.shape.length !== 4) throw new ShapeError(`batchNorm2d: x must be [N, H, W, C], not ${show(x.shape)}`)
   const channels = x.shape[3]
@@ -152,7 +152,7 @@ function layoutOf(x: Tensor, options: BatchNorm2dOptions): Layout {
 }
 
 /** What the kernels do after normalising. */
-const flags = (relu: boolean, residual?: Tensor) => ({ relu: relu ? 1 : 0, hasResidual: residual ? 1 : 0 })
+export const flags = (relu: boolean, residual?: Tensor) => ({ relu: relu ? 1 : 0, hasResidual: residual ? 1 : 0 })
 
 type Flags = ReturnType<typeof flags>
 
@@ -160,7 +160,7 @@ type Flags = ReturnType<typeof flags>
 const unused = (device: Device): Tensor => empty(device, [1])
 
 /** `Normal`s of batchnorm_normal.wgsl. */
-const emptyNormals = (device: Device, channels: number): Tensor => empty(device, [channels, 4])
+export const emptyNormals = (device: Device, channels: number): Tensor => empty(device, [channels, 4])
 
 interface Normalised {
   /** What x was normalised with. */
@@ -191,15 +191,23 @@ function normaliseSmall(x: Tensor, layout: Layout, options: BatchNorm2dOptions, 
   return { normals, y }
 }
 
+/** The mean of each channel over slices of the rows, and Σ (x − mean)²: [slices, C] each, of at most `most` slices. */
+export function sliceStatistics(x: Tensor, layout: Layout, most = MOST_SLICES[kindOf(x.device)]) {
+  const { device } = x
+  const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, most)
+  const [means, squares] = emptyPair(device, [slices, layout.channels])
+  statsKernel.for(layout.channels).run(device, params, [x, means, squares], workgroups)
+  const { rows, rowsPerSlice } = params
+  return { means, squares, slices, params, rowsOf: (i: number) => Math.min(rowsPerSlice, rows - i * rowsPerSlice) }
+}
+
 /** What normalises with the statistics of the batch; the running statistics are moved towards them. */
 function batchNormals(x: Tensor, layout: Layout, options: BatchNorm2dOptions): Tensor {
   const { device } = x
   const { channels } = layout
   const { weight, bias, runningMean, runningVar, momentum = DEFAULT_MOMENTUM, eps = DEFAULT_EPS } = options
   return scope(() => {
-    const { slices, params, workgroups } = sliceToSum(device, layout)
-    const [means, squares] = emptyPair(device, [slices, channels])
-    statsKernel.for(channels).run(device, params, [x, means, squares], workgroups)
+    const { means, squares, slices, params } = sliceStatistics(x, layout)
     const normals = emptyNormals(device, channels)
     const bindings = [means, squares, weight, bias, normals, runningMean, runningVar]
     finish(statsFinishKernel, device, { ...params, slices, momentum, eps }, bindings)
@@ -227,7 +235,7 @@ interface Passed {
 }
 
 /** The gradients of weight and bias, [C] each: Σ d·x̂ and Σ d. */
-function parameterGrads(tensors: Passed, layout: Layout, after: Flags): [Tensor, Tensor] {
+export function parameterGrads(tensors: Passed, layout: Layout, after: Flags): [Tensor, Tensor] {
   const { x, dy, y, normals, d } = tensors
   const { device } = x
   const { channels } = layout
@@ -255,7 +263,7 @@ function smallGrads(tensors: Passed, layout: Layout, after: Flags): [Tensor, Ten
 const kindOf = (device: Device) => (device.software ? 'software' : 'gpu')
 
 /** How the passes that normalise cut the rows. */
-const sliceToApply = (device: Device, layout: Layout) =>
+export const sliceToApply = (device: Device, layout: Layout) =>
   slice(layout, ROWS_TO_APPLY[kindOf(device)], device.limits.maxComputeWorkgroupsPerDimension)
 
 /** How the passes that sum cut the rows. */
