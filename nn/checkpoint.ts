@@ -11,8 +11,8 @@ import type { SchedulerState, StepLR } from './schedule.ts'
 
 /** How far a run is, and what it is. */
 export interface CheckpointInfo {
-  /** Torchvision's name of the network under the head. */
-  base: string
+  /** Torchvision's name of the network under the head; the original research code does not save it. */
+  base?: string
   /** Which head was trained. */
   arch: string
   /** Epochs that are done. */
@@ -21,7 +21,8 @@ export interface CheckpointInfo {
   step: number
   /** Steps of the whole run that are done. With the seed, all the random state there is. */
   globalStep: number
-  seed: number
+  /** Undefined in what others saved: the random state is not to be had from them. */
+  seed?: number
   /** The best top-1 accuracy in validation so far, in percent. */
   bestAcc1: number
   /** Sums over the epoch so far, for its averages. */
@@ -48,36 +49,50 @@ const GENERATOR = 'threefry4x32-13'
 
 const OPTIMIZER_PREFIX = 'optimizer.'
 
-/** The bytes of a checkpoint, as pieces to be written one after the other. */
-export async function encodeCheckpoint(
-  info: CheckpointInfo,
-  { model, optimizer, scheduler }: { model: Module; optimizer: Optimizer; scheduler: StepLR },
-): Promise<Iterable<Uint8Array>> {
-  const tensors = await model.stateDict()
-  const { tensors: kept, name, settings } = await optimizer.stateDict()
-  for (const [keptName, tensor] of kept) tensors.set(OPTIMIZER_PREFIX + keptName, tensor)
+/** A checkpoint as a safetensors file: pieces to be written one after the other. */
+export function writeCheckpoint({ info, model, optimizer, scheduler }: Checkpoint): Iterable<Uint8Array> {
+  const tensors = new Map(model)
+  for (const [name, tensor] of optimizer.tensors) tensors.set(OPTIMIZER_PREFIX + name, tensor)
   const { base, arch, globalStep, seed, options, ...counters } = info
   const json = {
     ...counters,
-    seed,
-    randomState: { generator: GENERATOR, seed, step: globalStep },
-    optimizer: rename(snakeCase, { name, ...settings }),
-    scheduler: rename(snakeCase, scheduler.stateDict()),
+    ...(seed !== undefined && { seed, randomState: { generator: GENERATOR, seed, step: globalStep } }),
+    optimizer: rename(snakeCase, { name: optimizer.name, ...optimizer.settings }),
+    scheduler: rename(snakeCase, scheduler),
     options: rename(snakeCase, options),
   }
-  const metadata: Record<string, string> = { format: 'pt', base, arch }
+  const metadata: Record<string, string> = { format: 'pt', ...(base !== undefined && { base }), arch }
   for (const [key, value] of Object.entries(json)) metadata[snakeCase(key)] = JSON.stringify(value)
   return writeSafetensors(tensors, metadata)
 }
 
+/** The checkpoint of a run as it is now, as a safetensors file. */
+export async function encodeCheckpoint(
+  info: CheckpointInfo,
+  { model, optimizer, scheduler }: { model: Module; optimizer: Optimizer; scheduler: StepLR },
+): Promise<Iterable<Uint8Array>> {
+  return writeCheckpoint({
+    info: { ...info, options: { ...info.options } },
+    model: await model.stateDict(),
+    optimizer: await optimizer.stateDict(),
+    scheduler: scheduler.stateDict(),
+  })
+}
+
 /**
  * @param bytes of a whole file
- * @throws CheckpointError when the file is no checkpoint; Error when it is no safetensors file.
+ * @throws CheckpointError when the file is no checkpoint; FormatError when it is no safetensors file.
  */
-export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
-  const { tensors, metadata } = readSafetensors(bytes)
-  const random = object(metadata, 'random_state')
-  if (random.generator !== GENERATOR)
+export const decodeCheckpoint = (bytes: Uint8Array): Checkpoint => readCheckpoint(readSafetensors(bytes))
+
+/** Whether a safetensors file is a checkpoint, by what it says of itself. */
+export const isCheckpoint = ({ metadata }: { metadata: Metadata }): boolean => 'optimizer' in metadata
+
+/** The checkpoint in a safetensors file. @throws CheckpointError when the file is none. */
+export function readCheckpoint(file: { tensors: ReadonlyMap<string, SavedTensor>; metadata: Metadata }): Checkpoint {
+  const { tensors, metadata } = file
+  const random = 'random_state' in metadata ? object(metadata, 'random_state') : null
+  if (random && random.generator !== GENERATOR)
     throw new CheckpointError(`the checkpoint's random numbers are by ${random.generator}, not by ${GENERATOR}`)
   const optimizer = object(metadata, 'optimizer')
   const scheduler = object(metadata, 'scheduler')
@@ -92,12 +107,12 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const { name, ...settings } = optimizer
   return {
     info: {
-      base: text(metadata, 'base'),
+      ...('base' in metadata && { base: text(metadata, 'base') }),
       arch: text(metadata, 'arch'),
       epoch: number('epoch', json(metadata, 'epoch')),
       step: number('step', json(metadata, 'step')),
-      globalStep: number('random_state.step', random.step),
-      seed: number('seed', json(metadata, 'seed')),
+      globalStep: random ? number('random_state.step', random.step) : 0,
+      ...(random && { seed: number('seed', json(metadata, 'seed')) }),
       bestAcc1: number('best_acc1', json(metadata, 'best_acc1')),
       totals: numbers('totals', totals),
       options: object(metadata, 'options'),
@@ -112,14 +127,16 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   }
 }
 
-function text(metadata: Record<string, string>, key: string): string {
+type Metadata = Readonly<Record<string, string>>
+
+function text(metadata: Metadata, key: string): string {
   const value = metadata[key]
   if (value === undefined)
     throw new CheckpointError(`the file is no checkpoint of this program: its metadata has no '${key}'`)
   return value
 }
 
-function json(metadata: Record<string, string>, key: string): unknown {
+function json(metadata: Metadata, key: string): unknown {
   try {
     return JSON.parse(text(metadata, key))
   } catch (error) {
@@ -128,7 +145,7 @@ function json(metadata: Record<string, string>, key: string): unknown {
   }
 }
 
-function object(metadata: Record<string, string>, key: string): Record<string, unknown> {
+function object(metadata: Metadata, key: string): Record<string, unknown> {
   const value = json(metadata, key)
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new CheckpointError(`the checkpoint's '${key}' is no object`)

@@ -5,6 +5,9 @@ export {
   type CheckpointInfo,
   decodeCheckpoint,
   encodeCheckpoint,
+  isCheckpoint,
+  readCheckpoint,
+  writeCheckpoint,
 } from './checkpoint.ts'
 export { ConvNorm, convNorm } from './conv_norm.ts'
 export type { Dtype, TensorData } from './formats/dtypes.ts'
@@ -33,6 +36,7 @@ export {
 } from './layers.ts'
 export { Module, pipe, type ToOptions } from './module.ts'
 export { Adadelta, type AdadeltaOptions, Optimizer, type OptimizerState, SGD, type SGDOptions } from './optim.ts'
+export { rehearseModel } from './rehearse.ts'
 export {
   type BlockName,
   loadWeights,

@@ -1,6 +1,6 @@
 /** Optimizers, as torch.optim has them. Each step is one dispatch a parameter, and nothing waits for the GPU. */
 import { adadeltaStep, sgdStep, Tensor } from '../engine/index.ts'
-import type { SavedTensor } from './formats/file_tensor.ts'
+import { FileTensor, type SavedTensor } from './formats/file_tensor.ts'
 import { constant } from './init.ts'
 import { loadState, StateError, saveState } from './state.ts'
 import { Buffer, type Parameter } from './variable.ts'
@@ -65,12 +65,19 @@ export abstract class Optimizer<S extends { lr: number } = { lr: number }, K ext
     return { name: this.name, settings: { ...this.settings }, tensors: await saveState(this.#named()) }
   }
 
-  /** @throws StateError when the state is of another optimizer or of other parameters. */
+  /**
+   * What the state does not keep for a parameter starts from zeros, as before the first step: PyTorch keeps nothing of
+   * those that have made none.
+   * @throws StateError when the state is of another optimizer or of other parameters.
+   */
   loadStateDict({ name, settings, tensors }: OptimizerState): void {
     if (name !== this.name) throw new StateError(`the state is of ${name}, this optimizer is ${this.name}`)
     const lacking = Object.keys(this.settings).filter((setting) => typeof settings[setting] !== 'number')
     if (lacking.length > 0) throw new StateError(`the state of ${name} lacks ${lacking.join(', ')}`)
-    loadState(this.name, this.#named(), tensors)
+    const state = new Map(tensors)
+    for (const [entry, { savedShape, size }] of this.#named())
+      if (!state.has(entry)) state.set(entry, new FileTensor('F32', savedShape, () => new Uint8Array(4 * size)))
+    loadState(this.name, this.#named(), state)
     this.settings = { ...this.settings, ...settings }
   }
 
