@@ -5,7 +5,8 @@ import { Kernel, spread } from '../kernel.ts'
 import columnsToImageSource from '../shaders/conv2d_columns_to_image.wgsl'
 import { empty, type Shape, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
-import { type Epilogue, gemm, gemmOverRows, transposedWeight } from './gemm.ts'
+import { type Epilogue, type Gemm, gemm, gemmOverRows, gemmVariant, transposedWeight } from './gemm.ts'
+import { padImages } from './pad_images.ts'
 import { matrixRows, type Patches } from './patches.ts'
 import { resizeRows } from './resize.ts'
 import { sumRows } from './slices.ts'
@@ -81,20 +82,43 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
 function forward(layout: Conv2dLayout, x: Tensor, weight: Tensor, epilogue: Epilogue, out: Tensor): void {
   const { scale, bias, residual, relu } = epilogue
   const { images, channels, outHeight, outWidth, outputs } = layout
-  gemm({
-    x,
-    weight,
-    scale,
-    bias,
-    residual,
-    relu,
-    out,
-    rows: images * outHeight * outWidth,
-    depth: channels,
-    columns: outputs,
-    patches: patchesOf(layout),
-    transposed: false,
-  })
+  scope(() =>
+    gemm({
+      ...(linesAreShorter(layout, x) ? lines(layout, x) : { x, depth: channels, patches: patchesOf(layout) }),
+      weight,
+      scale,
+      bias,
+      residual,
+      relu,
+      out,
+      rows: images * outHeight * outWidth,
+      columns: outputs,
+      transposed: false,
+    }),
+  )
+}
+
+/** Channels of an image of a camera at most: taps of so few are short, and odd ones are filled up. */
+const IMAGE_CHANNELS = 4
+
+/** Whether `lines` is possible and spares a subgroup kernel steps. */
+const linesAreShorter = ({ channels, kernelWidth, stride, dilation }: Conv2dLayout, x: Tensor): boolean =>
+  gemmVariant(x.device) === 'subgroup' &&
+  channels <= IMAGE_CHANNELS &&
+  kernelWidth > 1 &&
+  dilation === 1 &&
+  (stride * channels) % 2 === 0
+
+/**
+ * All taps of a window's line as one, which they are in memory once there are zeros where the window leaves the image.
+ * A line of the padded image has an even number of pixels, so that each window begins at an even float.
+ */
+function lines(layout: Conv2dLayout, x: Tensor): Pick<Gemm, 'x' | 'depth' | 'patches' | 'evenPixels'> {
+  const { channels, outHeight, outWidth, kernelHeight, kernelWidth, stride, padding } = layout
+  const height = (outHeight - 1) * stride + kernelHeight
+  const width = 2 * Math.ceil(((outWidth - 1) * stride + kernelWidth) / 2)
+  const patches = { ...patchesOf(layout), height, width, offsetH: 0, offsetW: 0, tapsW: 1 }
+  return { x: padImages(x, height, width, padding), depth: kernelWidth * channels, patches, evenPixels: true }
 }
 
 /** dweight[kh, kw, c, o] = Σ x[n, oh·stride − padding + kh·dilation, …, c] · dy[n, oh, ow, o]. */

@@ -105,6 +105,8 @@ export interface Gemm extends Epilogue {
   depth: number
   columns: number
   patches: Patches
+  /** Whether every pixel that a patch begins a tap with begins at an even float, although `pixelStride` is odd. */
+  evenPixels?: boolean
   /** Whether the weight is [taps, columns, depth] rather than [taps, depth, columns]. */
   transposed: boolean
   /** All taps and every pixel unless given. */
@@ -124,28 +126,33 @@ export function gemm(product: Gemm): void {
 }
 
 /**
- * The same product with zeros around its operands where the subgroup kernels need them: they read x and a transposed
- * weight in pairs along the depth, and a straight weight and its results in quads along the columns. The copies are
- * worth it: the tiled kernels are ten times slower where the others are wanted.
+ * The same product with zeros around its operands where the subgroup kernels need them: they read x, pixel by pixel, and
+ * a transposed weight in pairs along the depth, and a straight weight and its results in quads along the columns. The
+ * copies are worth it: the tiled kernels are ten times slower where the others are wanted.
  */
 function padForSubgroups(product: Gemm): Gemm {
-  const { weight, out, transposed } = product
-  const depth = roundUp(product.depth, 2)
-  const columns = transposed ? product.columns : roundUp(product.columns, 4)
-  const toDepth = transposed ? 1 : product.columns
-  const deepWeight = resizeRows(weight, product.depth * toDepth, depth * toDepth)
+  const { patches, transposed } = product
+  const { pixelStride } = patches
+  const padded = {
+    ...product,
+    x: product.evenPixels ? product.x : resizeRows(product.x, pixelStride, roundUp(pixelStride, 2)),
+    patches: product.evenPixels ? patches : { ...patches, pixelStride: roundUp(pixelStride, 2) },
+  }
+  if (transposed) {
+    const depth = roundUp(product.depth, 2)
+    return { ...padded, weight: resizeRows(product.weight, product.depth, depth), depth }
+  }
+  const { out } = product
+  const columns = roundUp(product.columns, 4)
   const toColumns = (tensor?: Tensor) => tensor && resizeRows(tensor, product.columns, columns)
   return {
-    ...product,
-    x: resizeRows(product.x, product.depth, depth),
-    weight: transposed ? deepWeight : resizeRows(deepWeight, product.columns, columns),
+    ...padded,
+    weight: resizeRows(product.weight, product.columns, columns),
     scale: toColumns(product.scale),
     bias: toColumns(product.bias),
     residual: toColumns(product.residual),
     out: columns === product.columns ? out : empty(out.device, [out.size / product.columns, columns]),
-    depth,
     columns,
-    patches: { ...product.patches, pixelStride: depth },
   }
 }
 

@@ -1,7 +1,7 @@
 // out = patches(x) · weight; see gemm_patches.wgsl for the patches, gemm_subgroup_rows.wgsl for the idea,
 // gemm_epilogue.wgsl for what follows the product.
 //
-// Needs an even depth and columns in fours. A workgroup of 8 lanes makes 32 rows × 64 columns; a lane makes, in all the
+// Needs columns in fours, and pixels of x that begin at even floats. A workgroup of 8 lanes makes 32 rows × 64 columns; a lane makes, in all the
 // rows, the quads of columns `lane` and `lane + 8`.
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -32,7 +32,7 @@ fn main(
   var inside: array<bool, 4>;
   var pair: array<u32, 4>;
   var w = 0u;
-  let pairs = params.depth / 2;
+  let pairs = (params.depth + 1) / 2;
   var tap = 0u;
   var k = pairs;
   for (var steps = params.tapsH * params.tapsW * pairs; steps > 0; steps--) {
@@ -49,9 +49,11 @@ fn main(
       w = weightTap(tapH, tapW) * params.depth * quads + quad;
     }
     var a: array<vec2f, 4>;
-    for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], inside[r]); }
+    let whole = 2 * k + 1 < params.depth; // or half a pair: what follows an odd depth is no part of it
+    for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], vec2(inside[r], inside[r] && whole)); }
     let b0 = Row(weight[w], weight[w + 8]);
-    let b1 = Row(weight[w + quads], weight[w + quads + 8]);
+    let next = select(w, w + quads, whole);
+    let b1 = Row(weight[next], weight[next + 8]);
     addRows(&sums[0], a[0], b0, b1);
     addRows(&sums[1], a[1], b0, b1);
     addRows(&sums[2], a[2], b0, b1);

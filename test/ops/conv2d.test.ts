@@ -21,6 +21,8 @@ const cases: Case[] = [
     [1, 1, 8, 12],
   ],
   [[1, 33, 7, 3], [7, 7, 3, 4], { stride: 2, padding: 3 }],
+  [[2, 11, 14, 1], [3, 4, 1, 6], { stride: 2 }],
+  [[2, 9, 10, 2], [2, 3, 2, 5], { padding: 1 }],
   [[2, 9, 10, 16], [3, 3, 16, 68], { padding: 1 }],
   [[2, 9, 10, 20], [3, 3, 20, 7], { padding: 1 }],
   [[3, 26, 28, 20], [3, 3, 20, 8], { stride: 2, padding: 1 }],
@@ -103,6 +105,21 @@ test('keeps NaN behind the clamp', async () => {
   const residual = await tensor(nd([1, 1, 4, 1], [0, 0, 0, NaN]))
   const out = await scope(() => conv2d(x, weight, { residual, relu: true }).read())
   assert.equal([...out], [NaN, 0, 2, NaN])
+})
+
+test('spoils with NaN the windows that see it, and no other', async () => {
+  const image = random.normal([1, 12, 12, 3])
+  image.data[(5 * 12 + 6) * 3] = NaN
+  const weight = random.normal([5, 5, 3, 4])
+  const options = { stride: 2, padding: 2 }
+  const [gpuX, gpuWeight] = [await tensor(image), await tensor(weight)]
+  for (const variant of ['tiled', 'subgroup'] satisfies GemmVariant[]) {
+    forceGemmVariant(variant)
+    const out = await scope(() => conv2d(gpuX, gpuWeight, options).read())
+    const expected = reference.conv2d(image, weight, undefined, options).out.data
+    assert.equal([...out].map(Number.isNaN), [...expected].map(Number.isNaN), variant)
+  }
+  forceGemmVariant(null)
 })
 
 test('refuses what follows where a gradient is wanted', async () => {
