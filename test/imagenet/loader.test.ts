@@ -208,6 +208,73 @@ loader('stops at a file that cannot be decoded, with its name', async () => {
   removeFolder(folder)
 })
 
+loader('leaves such files out when told to, notes them, and gives the others as they would have been', async () => {
+  const files = Object.fromEntries([...Array(11).keys()].map((i) => [`a/${i + 10}.jpg`, jpegOf(picture(30, 20, i))]))
+  const bad = [1, 4, 5, 6, 7].map((i) => `a/${i + 10}.jpg`)
+  const damaged = { ...files, ...Object.fromEntries(bad.map((name) => [name, 'not a picture'])) }
+  const sources = [files, damaged].map((images) => {
+    const root = temporaryFolder(
+      Object.fromEntries(
+        ['train', 'val'].flatMap((s) => Object.entries(images).map(([name, c]) => [`${s}/${name}`, c])),
+      ),
+    )
+    return { root, source: openFolder(root).train }
+  })
+  const imageBytes = 21 * 21 * 3
+  const epoch = (source: Source, workers: number, options: Partial<LoaderOptions>) =>
+    loading(source, { ...OPTIONS, ...options, batchSize: 4, workers }, async (loader) => {
+      const all: Batch[] = []
+      for await (const batch of loader.epoch(0)) all.push(batch)
+      return { all, skipped: loader.skipped }
+    })
+  for (const shuffle of [false, true]) {
+    const whole = await epoch(sources[0].source, 0, { shuffle })
+    for (const workers of [0, 2]) {
+      const { all, skipped } = await epoch(sources[1].source, workers, { shuffle, skipCorrupt: true })
+      assert.equal([...skipped.keys()].sort(), bad.map((name) => join(sources[1].root, 'train', name)).sort())
+      for (const reason of skipped.values()) assert.match(reason, /neither JPEG nor PNG/)
+      // In order, the second batch holds no image that can be decoded.
+      if (!shuffle)
+        assert.equal(
+          all.map(({ size }) => size),
+          [3, 0, 3],
+        )
+      for (const [i, { indices, labels, pixels, size }] of all.entries()) {
+        const kept = [...whole.all[i].indices.keys()].filter((place) => indices.includes(whole.all[i].indices[place]))
+        assert.equal(
+          [...indices],
+          kept.map((place) => whole.all[i].indices[place]),
+        )
+        assert.equal(
+          [size, labels.length, pixels.length],
+          [kept.length, kept.length, Math.ceil((size * imageBytes) / 4) * 4],
+        )
+        for (const [made, place] of kept.entries())
+          assert.equal(
+            pixels.subarray(made * imageBytes, (made + 1) * imageBytes),
+            whole.all[i].pixels.subarray(place * imageBytes, (place + 1) * imageBytes),
+          )
+      }
+    }
+  }
+  for (const { root } of sources) removeFolder(root)
+})
+
+loader('takes the augmentations of a number of views in turn', async () => {
+  const pixelsOf = async (epoch: number, views?: number) => {
+    const byIndex = new Map<number, Uint8Array>()
+    for (const { indices, pixels } of await batches(epoch, { views, shuffle: false }))
+      for (const [i, index] of indices.entries()) byIndex.set(index, pixels.slice(i * 1323, (i + 1) * 1323))
+    return byIndex
+  }
+  const drawn = [await pixelsOf(0), await pixelsOf(1)]
+  for (const epoch of [0, 1, 2, 5]) assert.equal(await pixelsOf(epoch, 2), drawn[epoch % 2])
+  // The order stays the epoch's own.
+  const [zero] = await batches(0, { views: 2 })
+  const [two] = await batches(2, { views: 2 })
+  assert.not.equal(zero.indices, two.indices)
+})
+
 loader('serves sources without files', async () => {
   const { val } = openMnist()
   await loading(val, { ...OPTIONS, imageSize: 32, limit: 7, workers: 4 }, async (loader) => {

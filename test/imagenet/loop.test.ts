@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { pipelined, trainStep } from '../../imagenet/loop.ts'
+import { evaluateStep, pipelined, trainStep } from '../../imagenet/loop.ts'
 import { parseCount, parseHeadNoise, parseProbability, parseRate } from '../../imagenet/options.ts'
 import { FeatureSet } from '../../imagenet/samples.ts'
 import { Generator, head, SGD } from '../../nn/index.ts'
@@ -78,6 +78,20 @@ test('micro-batches give the step that the whole batch gives, masks included', a
     const errors = weights.map((weight, i) => Math.abs(weight - whole.weights[i]))
     assert.ok(Math.max(...errors) < 1e-5)
   }
+})
+
+test('a batch that is empty, its files being corrupt, changes nothing', async () => {
+  const device = await testDevice()
+  const exp = head('White', { features: 3, classes: 2, generator: new Generator(0) }).to(device, { seed: 1 })
+  const optimizer = new SGD(exp.parameters(), { lr: 1, momentum: 0.9, weightDecay: 0.1 })
+  const before = await exp.stateDict()
+  const empty = { labels: new Uint32Array(0), input: () => assert.unreachable('nothing was asked for') as never }
+  const nothing = { size: 0, loss: 0, correct1: 0, correct5: 0 }
+  assert.equal(await trainStep(device, exp, optimizer, empty), nothing)
+  assert.equal(await evaluateStep(device, exp, empty), nothing)
+  assert.equal(await exp.stateDict(), before)
+  optimizer.free()
+  exp.free()
 })
 
 test('a feature set gives every row once, in the order of its epoch, with its label', async () => {
