@@ -25,6 +25,7 @@ import { ExperimentNet } from './model.ts'
 import { isFrozen, SCHEDULE, type SettledOptions } from './options.ts'
 import { StepProfile } from './profile.ts'
 import { startProgress } from './progress.ts'
+import { rehearsed } from './rehearsal.ts'
 import { imageEpoch } from './samples.ts'
 import type { Dataset } from './sources/source.ts'
 
@@ -172,8 +173,11 @@ export class Run {
     }
     const stopped = () => interrupt.requested
     const batches = this.#samples(this.#trainLoader, state.epoch, times.data, { fromStep: state.step, stopped })
+    const ready = rehearsed(this.#device, this.#network, batches, (batch) =>
+      trainStep(this.#device, this.#network, this.#optimizer, batch, { microBatch }),
+    )
     let before = performance.now()
-    for await (const result of pipelined(batches, work, stopped)) {
+    for await (const result of pipelined(ready, work, stopped)) {
       times.batch.add((performance.now() - before) / 1000)
       before = performance.now()
       addBatch(state.totals, result)
@@ -207,9 +211,12 @@ export class Run {
     }
     const stopped = () => interrupt?.requested === true
     const samples = this.#samples(this.#valLoader, 0, times.data, { fromStep: 0, stopped })
+    const ready = rehearsed(this.#device, this.#network, samples, (batch) =>
+      evaluateStep(this.#device, this.#network, batch),
+    )
     let step = 0
     let before = performance.now()
-    for await (const result of pipelined(samples, work, stopped)) {
+    for await (const result of pipelined(ready, work, stopped)) {
       times.batch.add((performance.now() - before) / 1000)
       before = performance.now()
       addBatch(totals, result)

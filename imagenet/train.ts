@@ -10,6 +10,7 @@ import { evaluationNoise, type TrainRequest } from './options.ts'
 import { publishedWeights } from './pretrained.ts'
 import { Run } from './run.ts'
 import { settle } from './settle.ts'
+import { startTuning } from './tuning.ts'
 
 /**
  * Trains or evaluates, as the options say; returns the command's exit status.
@@ -28,6 +29,7 @@ export async function train(request: TrainRequest, open: () => Promise<Device>):
   console.log(adapterLine(describeAdapter(device)))
   if (dataset.train.path) console.log(decoderLine(options.decoder, options.workers))
   try {
+    startTuning(device, { repeatable: request.given.has('seed') || checkpoint !== null })
     const run = new Run(device, options, dataset, noise, checkpoint)
     try {
       return options.evaluate ? await run.evaluate() : await run.train()

@@ -33,6 +33,11 @@ export interface TuningOptions {
   file?: string
 }
 
+const tunings = new WeakMap<Device, Tuning>()
+
+/** What `startTuning` gave for a device. */
+export const tuningOf = (device: Device): Tuning | null => tunings.get(device) ?? null
+
 /**
  * Tunes a device that `openDevice` gave, unless tuning is off.
  * @throws UsageError when KAKURITSU_TUNE is neither 0 nor 1
@@ -45,11 +50,13 @@ export function startTuning(device: Device, options: TuningOptions): Tuning | nu
   const adapter = describeAdapter(device)
   const { file = tuningFile(adapter) } = options
   const tuner = new Tuner(device, { choices: readChoices(file, adapter), exactOnly: repeatable })
-  return {
+  const tuning: Tuning = {
     async settle() {
       if (await tuner.settle()) writeChoices(file, adapter, tuner.choices)
     },
   }
+  tunings.set(device, tuning)
+  return tuning
 }
 
 /** `~/.cache/kakuritsu/tuning/nvidia-geforce-rtx-4090-vulkan-550-54-15-1a2b3c4d.json` on Linux. */

@@ -5,8 +5,9 @@ import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { relu, scope, Tensor, Tuner } from '../../engine/index.ts'
-import { describeAdapter } from '../../imagenet/index.ts'
+import { describeAdapter, openDevice, requestOf, train } from '../../imagenet/index.ts'
 import { readChoices, startTuning, tuningFile } from '../../imagenet/tuning.ts'
+import { contents } from '../bin/commands.ts'
 import { testDevice } from '../device.ts'
 
 const test = suite('tuning')
@@ -111,6 +112,57 @@ test('each adapter and driver has a file of its own', () => {
   assert.match(path, /kakuritsu.tuning.[a-z0-9-]+-[0-9a-f]{8}\.json$/)
   assert.is.not(tuningFile({ ...adapter, driver: 'another' }), path)
   assert.match(tuningFile({ ...adapter, name: '../../etc/passwd' }), /tuning.-etc-passwd/)
+})
+
+/** Trains a little in a process environment of its own; the bits that come out. */
+async function trained(name: string, environment: Record<string, string>): Promise<Record<string, string>> {
+  const before = Object.keys(environment).map((key) => [key, process.env[key]] as const)
+  Object.assign(process.env, environment)
+  const output = join(folder, name)
+  const values = {
+    base: 'resnet18',
+    imageSize: 32,
+    limitTrain: 8,
+    limitVal: 8,
+    batchSize: 8,
+    epochs: 1,
+    seed: 3,
+    output,
+  }
+  try {
+    const request = requestOf({ ...values, workers: 0 }, new Set(Object.keys(values)), 'mnist')
+    assert.is(await quietly(() => train(request, () => openDevice())), 0)
+  } finally {
+    for (const [key, value] of before) {
+      if (value === undefined) delete process.env[key]
+      else process.env[key] = value
+    }
+  }
+  return contents(join(output, 'Exp_ResNet18_Kakuritsu.safetensors')).tensors
+}
+
+async function quietly<T>(run: () => Promise<T>): Promise<T> {
+  const { log } = console
+  console.log = () => {}
+  try {
+    return await run()
+  } finally {
+    console.log = log
+  }
+}
+
+test('with a seed, a run gives the same bits without tuning, with, and with whatever the cache says', async () => {
+  const untuned = await trained('untuned', { KAKURITSU_TUNE: '0' })
+  const environment = { KAKURITSU_TUNE: '1', XDG_CACHE_HOME: join(folder, 'home') }
+  assert.equal(await trained('tuned', environment), untuned)
+  const [cacheFile] = readdirSync(join(folder, 'home'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => join(folder, 'home', name))
+  const written = JSON.parse(readFileSync(cacheFile, 'utf8'))
+  const others = Object.entries(written.choices).map(([key, variant]) => [key, variant === 'long' ? 'short' : 'long'])
+  assert.ok(others.length > 0)
+  writeFileSync(cacheFile, JSON.stringify({ ...written, choices: Object.fromEntries(others) }))
+  assert.equal(await trained('tuned otherwise', environment), untuned)
 })
 
 test.run()
