@@ -73,10 +73,15 @@ export function backward(output: Tensor, seed?: Tensor, complete?: (leaf: Tensor
     const dy = grads.get(tensor)
     if (dy) {
       scope(() => {
-        const inputGrads = node.backward(dy)
+        const included = new Set<Tensor>()
+        const inputGrads = node.backward(dy, (input) => {
+          const before = input.node ? grads.get(input) : input.grad
+          if (before) included.add(input)
+          return before ?? null
+        })
         node.inputs.forEach((input, i) => {
           const grad = inputGrads[i]
-          if (grad && input.requiresGrad) receive(input, grad, grads)
+          if (grad && input.requiresGrad) receive(input, grad, grads, included.delete(input))
         })
         dy.device.timer?.nameOp(`${node.name} backward`)
       })
@@ -101,10 +106,13 @@ function countUses(recorded: readonly Tensor[]): Map<Tensor, number> {
   return uses
 }
 
-/** Adds a gradient to what its tensor has received so far: in `grad` for a leaf, in `grads` for what an op made. */
-function receive(input: Tensor, grad: Tensor, grads: Map<Tensor, Tensor>): void {
+/**
+ * Adds a gradient to what its tensor has received so far: in `grad` for a leaf, in `grads` for what an op made.
+ * @param included whether the gradient includes that already
+ */
+function receive(input: Tensor, grad: Tensor, grads: Map<Tensor, Tensor>, included: boolean): void {
   const before = input.node ? grads.get(input) : input.grad
-  const total = (before ? sum(before, grad) : grad).retain()
+  const total = (before && !included ? sum(before, grad) : grad).retain()
   before?.release()
   if (input.node) grads.set(input, total)
   else input.grad = total

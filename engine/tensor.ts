@@ -13,13 +13,19 @@ export type Shape = readonly number[]
 
 export const sizeOf = (shape: Shape): number => shape.reduce((product, n) => product * n, 1)
 
+/**
+ * For an op that can add to its result as it writes it: what an input has received from other ops so far, null if
+ * nothing. The op promises that the gradient it gives the input includes that.
+ */
+export type Received = (input: Tensor) => Tensor | null
+
 /** What autograd keeps of the op that made a tensor. */
 export interface Node {
   readonly id: number
   readonly name: string
   readonly inputs: readonly Tensor[]
   /** The gradient of each input, null where none is needed. Takes the output's gradient. */
-  readonly backward: (dy: Tensor) => readonly (Tensor | null)[]
+  readonly backward: (dy: Tensor, received: Received) => readonly (Tensor | null)[]
   /** Lets go of the tensors kept for `backward`. */
   release(): void
 }

@@ -72,8 +72,8 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   const out = empty(x.device, [layout.images, layout.outHeight, layout.outWidth, layout.outputs])
   if (inGroups) groupedForward(layout, x, weight, options, out)
   else forward(layout, x, weight, options, out)
-  return record('conv2d', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy) => [
-    x.requiresGrad ? (inGroups ? groupedData : dataGradient)(layout, dy, weight) : null,
+  return record('conv2d', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy, received) => [
+    x.requiresGrad ? (inGroups ? groupedData : dataGradient)(layout, dy, weight, () => received(x)) : null,
     weight.requiresGrad ? (inGroups ? groupedWeight : weightGradient)(layout, x, dy) : null,
     bias?.requiresGrad ? sumRows(dy) : null,
   ])
@@ -132,13 +132,13 @@ function weightGradient(layout: Conv2dLayout, x: Tensor, dy: Tensor): Tensor {
  * dx[n, h, w, c] = Σ dy[n, (h + padding − kh·dilation) / stride, …, o] · weight[kh, kw, c, o] over the taps for which
  * the division is exact.
  */
-function dataGradient(layout: Conv2dLayout, dy: Tensor, weight: Tensor): Tensor {
+function dataGradient(layout: Conv2dLayout, dy: Tensor, weight: Tensor, received: () => Tensor | null): Tensor {
   const { images, height, width, channels, kernelHeight, kernelWidth } = layout
   const dx = empty(dy.device, [images, height, width, channels])
   const columnBytes = (dy.size / layout.outputs) * kernelHeight * kernelWidth * channels * 4
   const fits = columnBytes <= dy.device.limits.maxStorageBufferBindingSize
   if (channels <= FEW_CHANNELS && kernelHeight * kernelWidth > 1 && fits) dataByColumns(layout, dy, weight, dx)
-  else dataByPhases(layout, dy, weight, dx)
+  else dataByPhases(layout, dy, weight, received() ?? undefined, dx)
   return dx
 }
 
@@ -169,8 +169,15 @@ function dataByColumns(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Ten
 /**
  * Pixels whose h and w leave the same remainders by the stride share those taps, so that each such phase is a product
  * of patches of dy with some taps of the weight, and no tap is multiplied in vain.
+ * @param received what is added, as dx
  */
-function dataByPhases(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Tensor): void {
+function dataByPhases(
+  layout: Conv2dLayout,
+  dy: Tensor,
+  weight: Tensor,
+  received: Tensor | undefined,
+  dx: Tensor,
+): void {
   const { images, height, width, channels, outHeight, outWidth, outputs, kernelHeight, kernelWidth, stride } = layout
   const rowsOfPhase = dx.size / channels / stride ** 2
   const operand = transposedWeight(weight, outputs, channels, rowsOfPhase)
@@ -183,6 +190,7 @@ function dataByPhases(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Tens
       gemm({
         x: dy,
         ...operand,
+        residual: received,
         out: dx,
         rows: images * gridHeight * gridWidth,
         depth: outputs,

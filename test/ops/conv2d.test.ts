@@ -1,7 +1,7 @@
 /** conv2d against its float64 reference, forward and every gradient, on sizes that no tile divides. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { noGrad, ShapeError, scope } from '../../engine/index.ts'
+import { backward, noGrad, ShapeError, scope } from '../../engine/index.ts'
 import { type Conv2dOptions, conv2d } from '../../engine/ops/conv2d.ts'
 import { forceGemmVariant, type GemmVariant } from '../../engine/ops/gemm.ts'
 import * as reference from '../reference/conv2d.ts'
@@ -93,6 +93,30 @@ for (const variant of ['tiled', 'subgroup'] satisfies GemmVariant[]) {
       }
     })
   }
+
+  for (const [shape, weightShape, options] of [
+    [[2, 7, 5, 8], [1, 1, 8, 12], {}],
+    [[2, 8, 9, 34], [1, 1, 34, 70], { stride: 2 }], // three phases of four have no taps
+    [[3, 26, 28, 20], [3, 3, 20, 8], { stride: 2, padding: 1 }],
+    [[1, 33, 7, 3], [7, 7, 3, 4], { stride: 2, padding: 3 }],
+    [[2, 9, 9, 16], [3, 3, 2, 32], { padding: 1, groups: 8 }],
+  ] satisfies Case[])
+    test(`[${shape}] * [${weightShape}] adds to the gradient that x has`, async () => {
+      const [x, weight] = [await tensor(random.normal(shape)), await tensor(random.normal(weightShape))]
+      x.requiresGrad = true
+      const pass = () =>
+        scope(() => {
+          const y = conv2d(x, weight, options)
+          backward(y, y)
+          return x.grad!.read()
+        })
+      const once = await pass()
+      close(
+        await pass(),
+        map(nd(shape, once), (value) => 2 * value),
+        ROUNDING,
+      )
+    })
 
   test.run()
 }
