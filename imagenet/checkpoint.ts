@@ -1,19 +1,29 @@
 /** Checkpoints and weights as files. */
-import { copyFileSync, readFileSync, renameSync } from 'node:fs'
+import { copyFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import {
+  type Arch,
+  archs,
+  type Checkpoint,
+  CheckpointError,
   type CheckpointInfo,
-  decodeCheckpoint,
   encodeCheckpoint,
+  isCheckpoint,
+  loadWeights,
   type Module,
   type Optimizer,
   type ResNet,
-  readSafetensors,
+  type ResNetName,
+  readCheckpoint,
+  recognizeResNet,
+  type SavedTensor,
   type StepLR,
   writeSafetensors,
 } from '../nn/index.ts'
 import { UsageError } from './errors.ts'
 import { writeFileAtomic } from './files.ts'
+import { isTorchCheckpoint, readTorchCheckpoint } from './formats/torch_checkpoint.ts'
+import { openWeights, type WeightsFile } from './formats/weights.ts'
 import { noTotals, type Totals } from './metrics.ts'
 import type { SettledOptions, TrainOptions } from './options.ts'
 
@@ -40,29 +50,66 @@ export interface RunParts {
 export interface RunCheckpoint {
   file: string
   state: RunState
-  /** Of the run that saved it. */
-  options: SettledOptions
+  /** Of the run that saved it; of the original research code's, those that it tells. */
+  options: Partial<SettledOptions> & Pick<SettledOptions, 'arch' | 'base'>
   /** Loads the network's state; best before it is on a device, so that nothing is drawn in vain. */
   loadModel(model: Module): void
   loadProgress(optimizer: Optimizer, scheduler: StepLR): void
+  /** Call it when all was loaded and is on a device: until then tensors are in the file. */
+  close(): void
 }
 
-/** @throws UsageError when the file cannot be read or is no checkpoint. */
-export function readRunCheckpoint(file: string): RunCheckpoint {
-  const { info, ...state } = readOrRefuse(file, decodeCheckpoint)
+/**
+ * Opens a checkpoint of this program, as safetensors or .pth, or of the original research code.
+ * @throws UsageError when the file cannot be read or is no checkpoint.
+ */
+export async function readRunCheckpoint(file: string): Promise<RunCheckpoint> {
+  const weights = await openWeights(file)
+  try {
+    return refuseMisfits(file, () => runCheckpoint(weights))
+  } catch (error) {
+    weights.close()
+    throw error
+  }
+}
+
+function runCheckpoint(weights: WeightsFile): RunCheckpoint {
+  const { file } = weights
+  const { info, ...state } = checkpointOf(weights)
   const { epoch, step, globalStep, bestAcc1, totals } = info
+  const arch = archs.find((known): known is Arch => known === info.arch)
+  if (!arch) throw new CheckpointError(`its arch is '${info.arch}', none of ${archs.join(', ')}`)
   return {
     file,
     state: { epoch, step, globalStep, bestAcc1, totals: { ...noTotals(), ...totals } },
-    options: info.options as unknown as SettledOptions,
+    options: { ...info.options, arch, base: (info.base as ResNetName | undefined) ?? baseOf(state.model) },
     loadModel: (model) => refuseMisfits(file, () => model.loadStateDict(state.model)),
     loadProgress: (optimizer, scheduler) =>
       refuseMisfits(file, () => {
         optimizer.loadStateDict(state.optimizer)
         scheduler.loadStateDict(state.scheduler)
       }),
+    close: () => weights.close(),
   }
 }
+
+/** The checkpoint in a file of weights. @throws CheckpointError when it is none */
+export function checkpointOf(weights: WeightsFile): Checkpoint {
+  const { saved, tensors } = weights
+  if (!(saved ? isTorchCheckpoint(saved) : isCheckpoint(weights)))
+    throw new CheckpointError('it is no checkpoint, since it holds weights only; --pretrained takes those of a base')
+  return saved ? readTorchCheckpoint(saved, tensors) : readCheckpoint(weights)
+}
+
+/** Which network a checkpoint's base is, where the checkpoint does not say. */
+function baseOf(model: ReadonlyMap<string, SavedTensor>): ResNetName {
+  const base = [...model].filter(([name]) => name.startsWith(BASE_PREFIX))
+  const name = recognizeResNet(new Map(base.map(([name, tensor]) => [name.slice(BASE_PREFIX.length), tensor])))
+  if (name) return name
+  throw new CheckpointError(`its ${BASE_PREFIX}* are the weights of no ResNet of torchvision`)
+}
+
+const BASE_PREFIX = 'base.'
 
 /**
  * Writes `Exp_<Base>_<arch>.safetensors` in `folder`, and a copy as `…_best.safetensors` when this is the best so far.
@@ -88,27 +135,25 @@ export async function saveRunCheckpoint(
 export const checkpointName = ({ base, arch }: Pick<TrainOptions, 'base' | 'arch'>): string =>
   `Exp_${base.replace('resne', 'ResNe').replace('ResNext', 'ResNeXt').replace('wide', 'Wide')}_${arch}.safetensors`
 
-/** Loads weights in torchvision's names into a base; those of its last layer, which the base lacks, are left. */
-export function loadBase(base: ResNet, file: string): void {
-  const { tensors } = readOrRefuse(file, readSafetensors)
-  for (const name of ['fc.weight', 'fc.bias']) tensors.delete(name)
-  refuseMisfits(file, () => base.loadStateDict(tensors))
+/**
+ * Loads weights in torchvision's names into a base; those of its last layer, which the base lacks, are left. Close the
+ * file when the base is on a device.
+ * @throws UsageError when there is no such file or it does not fit
+ */
+export async function loadBase(base: ResNet, file: string): Promise<WeightsFile> {
+  const weights = await openWeights(file)
+  loadBaseFrom(base, weights)
+  return weights
+}
+
+/** `loadBase` from a file that is open. */
+export function loadBaseFrom(base: ResNet, { file, tensors }: WeightsFile): void {
+  refuseMisfits(file, () => loadWeights(base, tensors))
 }
 
 /** Writes a module's state as a safetensors file. */
 export async function saveWeights(file: string, module: Module): Promise<void> {
   writeFileAtomic(file, writeSafetensors(await module.stateDict(), { format: 'pt' }))
-}
-
-function readOrRefuse<T>(file: string, decode: (bytes: Uint8Array) => T): T {
-  let bytes: Uint8Array
-  try {
-    bytes = readFileSync(file)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new UsageError(code === 'ENOENT' ? `there is no file ${file}` : `cannot read ${file} (${code})`)
-  }
-  return refuseMisfits(file, () => decode(bytes))
 }
 
 /** Whatever is wrong with a file's content is wrong use of that file. */

@@ -3,9 +3,10 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Device, memoryOf } from '../engine/index.ts'
 import { Generator, type HeadNoise, type Module, SGD, StepLR } from '../nn/index.ts'
-import { loadBase, type RunCheckpoint, type RunParts, type RunState, saveRunCheckpoint } from './checkpoint.ts'
+import { loadBaseFrom, type RunCheckpoint, type RunParts, type RunState, saveRunCheckpoint } from './checkpoint.ts'
 import { CachedFeatures, weightsDigest } from './features/index.ts'
 import { writeFileAtomic } from './files.ts'
+import type { WeightsFile } from './formats/weights.ts'
 import { describeAdapter } from './gpu.ts'
 import { INTERRUPTED, Interrupt } from './interrupt.ts'
 import { Loader } from './loader.ts'
@@ -51,6 +52,7 @@ export class Run {
 
   /**
    * @param checkpoint where to go on; null: from the start
+   * @param weights of the base; null: drawn, or the checkpoint's
    * @throws UsageError when weights or checkpoint do not fit the network
    */
   constructor(
@@ -58,7 +60,7 @@ export class Run {
     options: SettledOptions,
     dataset: Dataset,
     evaluationNoise: HeadNoise | null,
-    checkpoint: RunCheckpoint | null,
+    { checkpoint, weights }: { checkpoint: RunCheckpoint | null; weights: WeightsFile | null },
   ) {
     const { batchSize, imageSize, seed, workers, decoder, views, skipCorrupt } = options
     this.#device = device
@@ -67,7 +69,7 @@ export class Run {
     this.#generator = new Generator(seed)
     this.#model = new ExperimentNet(options, dataset.train.classes.length, this.#generator)
     if (checkpoint) checkpoint.loadModel(this.#model)
-    else if (options.pretrained !== undefined) loadBase(this.#model.base, options.pretrained)
+    else if (weights) loadBaseFrom(this.#model.base, weights)
     this.#model.to(device, { seed })
     if (isFrozen(options)) this.#model.base.requiresGrad(false)
     const { lr, momentum, weightDecay } = options

@@ -54,7 +54,7 @@ function refuseWithoutFeatures({ freezeBn, views }: TrainOptions): void {
     )
 }
 
-function refuseOtherModel(options: TrainOptions, trained: TrainOptions): void {
+function refuseOtherModel(options: TrainOptions, trained: Pick<TrainOptions, 'base' | 'arch'>): void {
   for (const name of ['base', 'arch'] as const)
     if (options[name] !== trained[name])
       throw new UsageError(

@@ -5,6 +5,7 @@ import { type RunCheckpoint, readRunCheckpoint } from './checkpoint.ts'
 import { openDataset } from './dataset.ts'
 import { decoderLine } from './decoder.ts'
 import { UsageError } from './errors.ts'
+import { openWeights } from './formats/weights.ts'
 import { adapterLine, describeAdapter } from './gpu.ts'
 import { evaluationNoise, type TrainRequest } from './options.ts'
 import { publishedWeights } from './pretrained.ts'
@@ -20,17 +21,20 @@ import { startTuning } from './tuning.ts'
 export async function train(request: TrainRequest, open: () => Promise<Device>): Promise<number> {
   const { resume, pretrained } = request.options
   if (typeof pretrained === 'string') refuseFolder(pretrained)
-  const checkpoint: RunCheckpoint | null = resume === undefined ? null : readRunCheckpoint(resume)
+  const checkpoint: RunCheckpoint | null = resume === undefined ? null : await readRunCheckpoint(resume)
   const options = settle(request, checkpoint)
   const noise = evaluationNoise(options)
   const dataset = openDataset(options)
   if (pretrained === true && !checkpoint) await publishedWeights(options.base)
+  const weights = options.pretrained === undefined || checkpoint ? null : await openWeights(options.pretrained)
   const device = await open()
   console.log(adapterLine(describeAdapter(device)))
   if (dataset.train.path) console.log(decoderLine(options.decoder, options.workers))
   try {
     startTuning(device, { repeatable: request.given.has('seed') || checkpoint !== null })
-    const run = new Run(device, options, dataset, noise, checkpoint)
+    const run = new Run(device, options, dataset, noise, { checkpoint, weights })
+    checkpoint?.close()
+    weights?.close()
     try {
       return options.evaluate ? await run.evaluate() : await run.train()
     } finally {

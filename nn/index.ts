@@ -44,6 +44,7 @@ export {
   type ResNetArchitecture,
   type ResNetName,
   type ResNetOptions,
+  recognizeResNet,
   resnet,
   resnet18,
   resnet34,

@@ -255,6 +255,18 @@ export const resnext101_32x8d = (options?: ResNetOptions): ResNet => resnet('res
 export const wide_resnet50_2 = (options?: ResNetOptions): ResNet => resnet('wide_resnet50_2', options)
 export const wide_resnet101_2 = (options?: ResNetOptions): ResNet => resnet('wide_resnet101_2', options)
 
+/** Which of torchvision's networks has entries of these names and shapes, its last layer aside; undefined: none. */
+export const recognizeResNet = (state: ReadonlyMap<string, Pick<SavedTensor, 'shape'>>): ResNetName | undefined => {
+  // PyTorch before 0.4.1 did not count batches.
+  const isTelling = (name: string) => !name.startsWith('fc.') && !name.endsWith('num_batches_tracked')
+  const given = [...state.keys()].filter(isTelling)
+  return resnetNames.find((name) => {
+    const wanted = [...resnet(name, { convOnly: true }).namedState()].filter(([entry]) => isTelling(entry))
+    const fits = wanted.every(([entry, { savedShape }]) => `${state.get(entry)?.shape}` === `${savedShape}`)
+    return fits && wanted.length === given.length
+  })
+}
+
 /**
  * Loads a state in torchvision's names. A network without its last layer takes the state of one that has it.
  * @throws StateError when it does not fit.
