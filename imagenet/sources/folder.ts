@@ -1,16 +1,14 @@
 /** Folders of images as torchvision's `ImageFolder` reads them: a folder a class, numbered in the order of their names. */
 import { createHash } from 'node:crypto'
-import { type Dirent, readdirSync, realpathSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { realpathSync, statSync } from 'node:fs'
+import { join, sep } from 'node:path'
 import { decodeFile } from '../decode.ts'
 import { UsageError } from '../errors.ts'
 import type { Image } from '../image.ts'
+import { byCodePoint, LAYOUT, Lister, type ListerOptions } from './listing.ts'
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Source } from './source.ts'
 
-/** Those of torchvision's IMG_EXTENSIONS that can be decoded here. */
-export const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png']
 const EXTENSIONS = '.jpg, .jpeg or .png'
-const LAYOUT = 'give a folder that holds train/<class>/* and val/<class>/*'
 
 /** What a split holds; plain data, all that reading 1.28 million names comes to. */
 export interface FolderIndex {
@@ -25,15 +23,18 @@ export interface FolderIndex {
 /**
  * Opens `root`/train and `root`/val.
  *
+ * @param options where names are remembered, so that the next start does not read them again
  * @throws UsageError for a folder that is missing, empty or not laid out so, a class without images, and a class that
  * val has and train has not
  */
-export function openFolder(root: string): Dataset {
-  const splits = list(root).filter((entry) => isFolder(root, entry))
-  const missing = ['train', 'val'].find((split) => !splits.some(({ name }) => name === split))
+export function openFolder(root: string, options: ListerOptions = {}): Dataset {
+  const lister = new Lister(options)
+  const { folders } = lister.list(root)
+  const missing = ['train', 'val'].find((split) => !folders.includes(split))
   if (missing) throw new UsageError(`${root} holds no folder '${missing}': ${LAYOUT}`)
-  const train = indexFolder(join(root, 'train'))
-  const val = indexFolder(join(root, 'val'), train.classes)
+  const train = indexFolder(lister, join(root, 'train'))
+  const val = indexFolder(lister, join(root, 'val'), train.classes)
+  lister.save()
   return { train: new FolderSource(train, 'train'), val: new FolderSource(val, 'val') }
 }
 
@@ -86,11 +87,8 @@ export class FolderSource implements Source {
  * @param classes that labels are to count in; those found here, by default. Not each of them needs to be here.
  * @throws UsageError as `openFolder`
  */
-export function indexFolder(folder: string, classes?: readonly string[]): FolderIndex {
-  const found = list(folder)
-    .filter((entry) => isFolder(folder, entry))
-    .map(({ name }) => name)
-    .sort(byCodePoint)
+export function indexFolder(lister: Lister, folder: string, classes?: readonly string[]): FolderIndex {
+  const found = lister.list(folder).folders
   if (found.length === 0) throw new UsageError(`${folder} holds no class folders: ${LAYOUT}`)
   const labelOf = new Map((classes ?? found).map((name, label) => [name, label]))
   const unknown = found.filter((name) => !labelOf.has(name))
@@ -102,7 +100,7 @@ export function indexFolder(folder: string, classes?: readonly string[]): Folder
   const files: string[] = []
   const labels: number[] = []
   for (const name of found) {
-    const images = findImages(folder, name)
+    const images = findImages(lister, folder, name)
     if (images.length === 0)
       throw new UsageError(`the class folder ${join(folder, name)} holds no ${EXTENSIONS} file: fill or remove it`)
     for (const image of images) {
@@ -117,60 +115,16 @@ export function indexFolder(folder: string, classes?: readonly string[]): Folder
  * The images of a class folder and the folders in it, as paths below `folder`: folders in the order of their paths,
  * then files in the order of their names. Linked folders are followed, but not back into themselves.
  */
-function findImages(folder: string, className: string): string[] {
-  const groups: { path: string; files: string[] }[] = []
+function findImages(lister: Lister, folder: string, className: string): string[] {
+  const groups: { path: string; images: readonly string[] }[] = []
   const visit = (path: string, parents: readonly string[]): void => {
-    const real = realpathSync(join(folder, path))
+    const { folders, images } = lister.list(join(folder, path))
+    const real = realpathSync.native(join(folder, path))
     if (parents.includes(real)) return
-    const group: { path: string; files: string[] } = { path, files: [] }
-    groups.push(group)
-    for (const entry of list(join(folder, path))) {
-      if (isFolder(join(folder, path), entry)) visit(join(path, entry.name), [...parents, real])
-      else if (isImageName(entry.name)) group.files.push(entry.name)
-    }
-    group.files.sort(byCodePoint)
+    groups.push({ path, images })
+    for (const name of folders) visit(join(path, name), [...parents, real])
   }
   visit(className, [])
   groups.sort((a, b) => byCodePoint(a.path, b.path))
-  return groups.flatMap(({ path, files }) => files.map((file) => join(path, file)))
+  return groups.flatMap(({ path, images }) => images.map((name) => `${path}${sep}${name}`))
 }
-
-const isImageName = (name: string): boolean => IMAGE_EXTENSIONS.some((ending) => name.toLowerCase().endsWith(ending))
-
-/** What a folder holds. @throws UsageError when it cannot be read */
-function list(folder: string): Dirent[] {
-  try {
-    return readdirSync(folder, { withFileTypes: true })
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') throw new UsageError(`there is no folder ${folder}: ${LAYOUT}`)
-    if (code === 'ENOTDIR') throw new UsageError(`${folder} is not a folder: ${LAYOUT}`)
-    throw new UsageError(`cannot read the folder ${folder} (${code})`)
-  }
-}
-
-/** Whether an entry of `parent` is a folder or a link to one. */
-function isFolder(parent: string, entry: Dirent): boolean {
-  if (!entry.isSymbolicLink()) return entry.isDirectory()
-  try {
-    return statSync(join(parent, entry.name)).isDirectory()
-  } catch {
-    return false // a link to nothing or to itself; if it is named as an image, reading it will say so
-  }
-}
-
-/**
- * Orders strings by code points, as Python sorts them. JavaScript orders by UTF-16 units, which differs where units of a
- * pair (D800 to DFFF) meet characters above them (E000 to FFFF).
- */
-export function byCodePoint(a: string, b: string): number {
-  const length = Math.min(a.length, b.length)
-  for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i)
-    const y = b.charCodeAt(i)
-    if (x !== y) return liftPairs(x) - liftPairs(y)
-  }
-  return a.length - b.length
-}
-
-const liftPairs = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit)

@@ -5,7 +5,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DecodeError, UsageError } from '../../imagenet/errors.ts'
 import { openDummy } from '../../imagenet/sources/dummy.ts'
-import { byCodePoint, FolderSource, indexFolder, openFolder } from '../../imagenet/sources/folder.ts'
+import { FolderSource, indexFolder, openFolder } from '../../imagenet/sources/folder.ts'
+import { byCodePoint, Lister } from '../../imagenet/sources/listing.ts'
 import { openMnist } from '../../imagenet/sources/mnist.ts'
 import { jpegOf, picture, pngOf, removeFolder, temporaryFolder } from './pictures.ts'
 
@@ -77,7 +78,7 @@ folder(
     symlinkSync(join(root, 'train/a'), join(root, 'train/a/itself'))
     symlinkSync(join(root, 'elsewhere/1.jpg'), join(root, 'train/a/1.jpg'))
     symlinkSync('circle.jpg', join(root, 'train/a/circle.jpg'))
-    const source = new FolderSource(indexFolder(join(root, 'train')), 'train')
+    const source = new FolderSource(indexFolder(new Lister(), join(root, 'train')), 'train')
     const files = Array.from({ length: source.length }, (_, i) => source.path(i).slice(root.length + 7))
     assert.equal(files, ['a/0.jpg', 'a/1.jpg', 'a/circle.jpg', 'linked/1.jpg', 'linked/2.jpg'])
     assert.throws(() => source.image(2), /circle\.jpg: it cannot be read \(ELOOP\)/)
