@@ -2,12 +2,14 @@
 export {
   checkpointName,
   loadBase,
+  loadBaseFrom,
   type RunCheckpoint,
   type RunState,
   readRunCheckpoint,
   saveWeights,
 } from './checkpoint.ts'
 export { runCommand } from './command.ts'
+export { type Converted, type ConvertOptions, convert, listing } from './convert.ts'
 export { openDataset } from './dataset.ts'
 export { chooseDecoder, DECODERS, type DecoderName, decoderLine } from './decoder.ts'
 export { DecodeError, UsageError } from './errors.ts'
