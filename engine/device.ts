@@ -145,7 +145,7 @@ export class Device {
       if (this.#turn === turn) this.#turn = null
     }
     turn.then(sent, (error: Error) => {
-      this.#fault ??= error
+      if (this.#turn === turn) this.#fault ??= error
     })
   }
 

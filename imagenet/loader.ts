@@ -7,6 +7,9 @@ import { DecodePool } from './pool.ts'
 import { Sampler, type SamplerOptions } from './sampler.ts'
 import type { Source } from './sources/source.ts'
 
+/** From a number of images to the first of them that is wanted, and the one behind the last. */
+export type Divide = (images: number) => readonly [start: number, end: number]
+
 /** `seed`: of order and augmentation. */
 export interface LoaderOptions extends SamplerOptions {
   readonly batchSize: number
@@ -22,6 +25,8 @@ export interface LoaderOptions extends SamplerOptions {
   readonly views?: number
   /** Leaves images that cannot be decoded out, and notes them in `skipped`; otherwise they are an error. */
   readonly skipCorrupt?: boolean
+  /** Which of a batch's images are this process's, where several share each batch of an epoch. */
+  readonly divide?: Divide
 }
 
 export interface Batch {
@@ -36,6 +41,8 @@ export interface Batch {
    * (nothing takes its place, so no image counts twice); a batch can be empty.
    */
   readonly size: number
+  /** Where it is in the batch of several processes that it is a part of. */
+  readonly part?: { readonly first: number; readonly total: number }
 }
 
 interface Made {
@@ -60,6 +67,7 @@ export class Loader {
   readonly steps: number
   /** Files that were left out of batches given so far, and why. */
   readonly skipped = new Map<string, string>()
+  readonly #divide: Divide | undefined
   readonly #pool: DecodePool | undefined
 
   /** @throws RangeError for options that are no whole numbers in their range */
@@ -85,6 +93,7 @@ export class Loader {
     this.batchSize = batchSize
     this.views = views
     this.recipe = { transform, imageSize, seed, channels, decoder, skipCorrupt }
+    this.#divide = options.divide
     this.#pool = source.path && workers > 0 ? new DecodePool(workers) : undefined
   }
 
@@ -96,7 +105,8 @@ export class Loader {
    * @throws DecodeError at the batch with a file that is no image
    */
   epoch(epoch: number, { fromStep = 0 } = {}): AsyncGenerator<Batch, void, undefined> {
-    return this.batches(this.sampler.epoch(epoch).subarray(fromStep * this.batchSize), this.viewOf(epoch))
+    const indices = this.sampler.epoch(epoch).subarray(fromStep * this.batchSize)
+    return this.batches(indices, this.viewOf(epoch), this.#divide)
   }
 
   /** Which draw of the augmentation an epoch takes. */
@@ -110,8 +120,13 @@ export class Loader {
    *
    * @param indices of the images in their source
    * @param view which draw of the augmentation
+   * @param divide which part of each batch is wanted; all of it unless given
    */
-  async *batches(indices: Uint32Array<ArrayBuffer>, view: number): AsyncGenerator<Batch, void, undefined> {
+  async *batches(
+    indices: Uint32Array<ArrayBuffer>,
+    view: number,
+    divide?: Divide,
+  ): AsyncGenerator<Batch, void, undefined> {
     const { batchSize } = this
     const stop = newStopFlag()
     const ahead: Promise<Made>[] = []
@@ -120,7 +135,7 @@ export class Loader {
     try {
       for (let start = 0; start < indices.length; start += batchSize) {
         for (; ahead.length < places && next < indices.length; next += batchSize) {
-          const made = this.#make(indices.slice(next, next + batchSize), view, stop)
+          const made = this.#make(indices.slice(next, next + batchSize), view, stop, divide)
           made.catch(() => {}) // one that fails is reported when its turn comes
           ahead.push(made)
         }
@@ -138,8 +153,11 @@ export class Loader {
     await this.#pool?.close()
   }
 
-  async #make(wanted: Uint32Array<ArrayBuffer>, view: number, stop: StopFlag): Promise<Made> {
+  async #make(whole: Uint32Array<ArrayBuffer>, view: number, stop: StopFlag, divide?: Divide): Promise<Made> {
     const { source, recipe } = this
+    const [first, last] = divide?.(whole.length) ?? [0, whole.length]
+    const wanted = whole.subarray(first, last)
+    const part = divide && { first, total: whole.length }
     const paths = source.path ? Array.from(wanted, (index) => source.path!(index)) : undefined
     const { pixels, skipped } =
       paths && this.#pool
@@ -153,6 +171,6 @@ export class Loader {
     const { imageSize, channels } = recipe
     const size = indices.length
     const labels = Uint32Array.from(indices, (index) => source.label(index))
-    return { batch: { pixels, shape: [size, imageSize, imageSize, channels], labels, indices, size }, skipped }
+    return { batch: { pixels, shape: [size, imageSize, imageSize, channels], labels, indices, size, part }, skipped }
   }
 }

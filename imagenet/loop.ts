@@ -14,6 +14,33 @@ export interface Samples {
   labels: Uint32Array
   /** Makes the model's input from the samples from `start` to before `end`; called within the step's scope. */
   input(device: Device, start: number, end: number): Tensor
+  /** Which part of a batch it is, where several processes share one; all of it unless given. */
+  part?: BatchPart
+}
+
+/** A process's part of a batch. */
+export interface BatchPart {
+  /** Samples of the batch before it. */
+  readonly first: number
+  /** Samples of the whole batch. */
+  readonly total: number
+  /** False where the process has none of them: its samples stand in and must change nothing. */
+  readonly counts: boolean
+}
+
+/** The other processes, where several share each batch. */
+export interface StepPeers {
+  /** Called before a step with its part's `counts`. */
+  begin(counts: boolean): void
+  /** Called with each parameter whose gradient is complete. */
+  complete(param: Tensor): void
+  /**
+   * Called before the optimizer's step: makes the gradients, which are this process's share of the batch's, those of the
+   * whole batch.
+   * @param own this process's numbers
+   * @returns those of the whole batch
+   */
+  finish(own: Promise<BatchResult>, images: number): Promise<BatchResult>
 }
 
 /** Accuracy is counted for the best answer and the best five. */
@@ -25,8 +52,9 @@ const nothing: BatchResult = { size: 0, loss: 0, correct1: 0, correct5: 0 }
 export interface TrainStepOptions {
   /** Samples that pass through the model at a time; the whole batch unless given. */
   microBatch?: number
-  /** Called before each pass with the number of its first sample in the batch. */
+  /** Called before each pass with the number of its first sample in the whole batch. */
   beforePass?: (sample: number) => void
+  peers?: StepPeers
 }
 
 /**
@@ -38,34 +66,47 @@ export async function trainStep(
   model: Module,
   optimizer: Optimizer,
   batch: Samples,
-  { microBatch = batch.labels.length, beforePass }: TrainStepOptions = {},
+  { microBatch = batch.labels.length, beforePass, peers }: TrainStepOptions = {},
 ): Promise<BatchResult> {
   const size = batch.labels.length
+  const { first, total, counts } = batch.part ?? wholeOf(batch)
   if (size === 0) return nothing
   optimizer.zeroGrad()
+  peers?.begin(counts)
   const results: Promise<BatchResult>[] = []
   for (let start = 0; start < size; start += microBatch) {
     const end = Math.min(start + microBatch, size)
-    beforePass?.(start)
+    beforePass?.(first + start)
     const result = scope(() => {
       const labels = Tensor.from(device, batch.labels.subarray(start, end))
       const logits = model.call(batch.input(device, start, end))
       const loss = crossEntropy(logits, labels)
-      const share = (end - start) / size
-      backward(loss, share === 1 ? undefined : Tensor.from(device, Float32Array.of(share), loss.shape))
+      const share = counts ? (end - start) / total : 0
+      const seed = share === 1 ? undefined : Tensor.from(device, Float32Array.of(share), loss.shape)
+      backward(loss, seed, end === size ? peers && ((param) => peers.complete(param)) : undefined)
       return readResult(loss, logits, labels)
     })
     results.push(result)
   }
+  const own = counts ? joined(results) : Promise.all(results).then(() => nothing)
+  const result = peers ? peers.finish(own, total) : own
   optimizer.step()
+  return result
+}
+
+const wholeOf = ({ labels }: Samples): BatchPart => ({ first: 0, total: labels.length, counts: true })
+
+/** The numbers of a batch, from those of its parts. */
+async function joined(results: readonly Promise<BatchResult>[]): Promise<BatchResult> {
   const totals = noTotals()
   for (const result of await Promise.all(results)) addBatch(totals, result)
-  return { size, loss: totals.loss / size, correct1: totals.correct1, correct5: totals.correct5 }
+  const { samples: size, loss, correct1, correct5 } = totals
+  return { size, loss: loss / size, correct1, correct5 }
 }
 
 /** One batch through the model, nothing recorded. */
 export async function evaluateStep(device: Device, model: Module, batch: Samples): Promise<BatchResult> {
-  if (batch.labels.length === 0) return nothing
+  if (batch.labels.length === 0 || batch.part?.counts === false) return nothing
   return scope(() =>
     noGrad(() => {
       const labels = Tensor.from(device, batch.labels)

@@ -18,6 +18,8 @@ export interface BatchResult {
   loss: number
   correct1: number
   correct5: number
+  /** Whether any of the processes that share it had been asked to stop before it. */
+  interrupted?: boolean
 }
 
 export function addBatch(totals: Totals, { size, loss, correct1, correct5 }: BatchResult): void {

@@ -3,15 +3,24 @@ import { type Device, normalizeImages, Tensor } from '../engine/index.ts'
 import { shuffled } from '../engine/random.ts'
 import type { Batch, Loader } from './loader.ts'
 import type { Samples } from './loop.ts'
+import { STAND_INS } from './parallel/divide.ts'
 import type { Source } from './sources/source.ts'
 
-/** A loader's bytes, turned into normalised floats [N, H, W, C] on the GPU. */
-export function imageSamples({ pixels, shape, labels }: Batch, { mean, std }: Source): Samples {
-  const [, height, width, channels] = shape
+/**
+ * A loader's bytes, turned into normalised floats [N, H, W, C] on the GPU. Black images stand in for a part of a batch
+ * that has none.
+ */
+export function imageSamples(batch: Batch, { mean, std }: Source): Samples {
+  const [, height, width, channels] = batch.shape
   const bytesPerImage = height * width * channels
+  const part = batch.part && { ...batch.part, counts: batch.size > 0 }
+  const standIn = part?.counts === false
+  const pixels = standIn ? new Uint8Array(STAND_INS * bytesPerImage) : batch.pixels
+  const labels = standIn ? new Uint32Array(STAND_INS) : batch.labels
   const normalisation = { mean: mean.slice(0, channels), std: std.slice(0, channels) }
   return {
     labels,
+    part,
     input(device, start, end) {
       const bytes = pixels.subarray(start * bytesPerImage, end * bytesPerImage)
       const options = { shape: [end - start, height, width, channels], ...normalisation }
