@@ -1,69 +1,91 @@
 #!/usr/bin/env node
-/** `node bin/experiment.js` (and `npm start`): the experiment on MNIST, its nine rows beside the published ones. */
-import { join } from 'node:path'
+/** `node bin/experiment.js` (and `npm start`): heads K, D and W from several seeds, evaluated in every way, and a report. */
 import { Command, Option } from 'commander'
 import {
-  adapterLine,
-  describeAdapter,
-  describeNoise,
-  EXPERIMENT_DEFAULTS,
+  DECODERS,
+  EXPERIMENT_DEFAULTS as DEFAULTS,
   type ExperimentOptions,
-  type ExperimentResult,
   openDevice,
+  parseAblations,
+  parseArchs,
   parseCount,
+  parseProbabilities,
+  parseRate,
   runCommand,
   runExperiment,
 } from '../imagenet/index.ts'
 import { resnetNames } from '../nn/index.ts'
 
 const count = (option: string, least?: number) => (text: string) => parseCount(option, text, least)
-const { steps, batchSize, trainImages, valImages, epochs, seed } = EXPERIMENT_DEFAULTS
+const rate = (option: string) => (text: string) => parseRate(option, text)
 
 const command = new Command('experiment')
   .description(
-    'Trains a base on MNIST from zero, then heads K, D and W on its features, and evaluates each in every way.',
+    'Trains heads K, D and W on the features of a frozen base, evaluates each in every way of the published table, and reports. What is complete is not run again.',
   )
+  .argument('[DIR]', `an ImageFolder (train/<class>/*, val/<class>/*) of JPEG or PNG files, or 'mnist'`, DEFAULTS.dir)
+  .optionsGroup('What to compare:')
+  .option('--archs <list>', 'heads: some of K, D, W', parseArchs, DEFAULTS.archs as ExperimentOptions['archs'])
+  .option('--p <list>', 'probabilities that a synapse fires, in training (Kakuritsu)', parseProbabilities, DEFAULTS.p)
+  .option('--seeds <n>', 'trained heads of each kind', count('--seeds'), DEFAULTS.seeds)
+  .option('--seed <n>', 'the first of the seeds', count('--seed', 0), DEFAULTS.seed)
+  .option('--ablate [list]', 'what to change, one at a time: gradient, logits, rescale, mask, p (all)')
+  .option('--samples <n>', 'stochastic passes of an evaluation', count('--samples'), DEFAULTS.samples)
+  .optionsGroup('How to train:')
+  .option('--epochs <n>', 'epochs of each head (20; 10 on MNIST)', count('--epochs'))
+  .option('-b, --batch-size <n>', 'images a step', count('--batch-size'), DEFAULTS.batchSize)
+  .option('--lr, --learning-rate <rate>', 'learning rate of the heads', rate('--lr'), DEFAULTS.lr)
+  .option('--momentum <m>', 'momentum of SGD', rate('--momentum'), DEFAULTS.momentum)
+  .option('--wd, --weight-decay <w>', 'weight decay', rate('--weight-decay'), DEFAULTS.weightDecay)
+  .optionsGroup('The base and its images:')
   .addOption(
-    new Option('--base <name>', 'network under the heads (resnet18; resnet152 on a GPU)').choices([...resnetNames]),
+    new Option('--base <name>', 'network under the heads (resnet152; for MNIST without a GPU resnet18)').choices([
+      ...resnetNames,
+    ]),
   )
-  .option('--steps <n>', `steps of the base's training`, count('--steps'), steps)
-  .option('-b, --batch-size <n>', 'images a step', count('--batch-size'), batchSize)
-  .option('--train-images <n>', 'images that the heads are trained on', count('--train-images'), trainImages)
-  .option('--val-images <n>', 'images that all is evaluated on', count('--val-images'), valImages)
-  .option('--epochs <n>', 'epochs of each head', count('--epochs'), epochs)
-  .option('--seed <n>', 'of weights, order and masks', count('--seed', 0), seed)
+  .option('--pretrained [FILE]', `the base's weights; without a file, torchvision's, downloaded when not there`)
+  .option('--base-steps <n>', 'train the base from zero, in so many steps (MNIST: 100)', count('--base-steps'))
+  .option('--image-size <n>', 'pixels a side (224; 32 on MNIST)', count('--image-size'))
+  .option('--dummy', 'made-up images in the number and size of ImageNet', false)
+  .option('--limit-train <n>', 'use so many training images (2000 on MNIST)', count('--limit-train'))
+  .option('--limit-val <n>', 'use so many validation images (2000 on MNIST)', count('--limit-val'))
+  .option('--views <k>', 'augmentations of each training image, taken in turn epoch by epoch (none)', count('--views'))
+  .addOption(
+    new Option('--decoder <name>', 'what decodes JPEG files (auto: sharp where it is installed)')
+      .choices(['auto', ...DECODERS])
+      .default(DEFAULTS.decoder),
+  )
+  .option('--skip-corrupt', 'leave out images that cannot be decoded', false)
+  .option('-j, --workers <n>', 'threads that read images', count('--workers', 0), DEFAULTS.workers)
+  .optionsGroup('Running:')
+  .option('--dry-run', 'print the plan and an estimate of the time, and end')
   .option('--gpu <which>', 'number of an adapter, or a part of its name')
-  .option('--output <DIR>', 'folder for the files', join('runs', 'mnist'))
-  .action(async ({ gpu, ...options }: ExperimentOptions & { gpu?: string }) => {
-    const start = performance.now()
-    const device = await openDevice({ gpu })
-    try {
-      console.log(adapterLine(describeAdapter(device)))
-      const result = await runExperiment(device, options)
-      printResult(result, (performance.now() - start) / 1000)
-    } finally {
-      device.destroy()
+  .option('--output <DIR>', 'folder for runs and report (runs/mnist, runs/experiment-<DIR>)')
+  .showHelpAfterError('(--help lists the options)')
+  .action(async (dir: string, { gpu, dryRun, ablate, learningRate, ...values }) => {
+    const options: ExperimentOptions = {
+      ...DEFAULTS,
+      ...values,
+      dir,
+      lr: learningRate,
+      ablate: ablate === undefined ? DEFAULTS.ablate : parseAblations(ablate),
     }
+    const { status, results } = await runExperiment(options, {
+      command: ['node bin/experiment.js', ...process.argv.slice(2)].join(' '),
+      dryRun: dryRun === true,
+      open: () => openDevice({ gpu }),
+    })
+    process.exitCode = status
+    if (status === 0 && results && dir === 'mnist') printNext()
   })
 
-function printResult({ base, baseAcc1, rows, files }: ExperimentResult, seconds: number): void {
-  console.log(`\n${base}, trained from zero on MNIST: Acc@1 ${baseAcc1.toFixed(2)}\n`)
-  console.log('                                      MNIST, this run     ImageNet, published')
-  console.log('trained     evaluated                 Acc@1    Acc@5        Acc@1    Acc@5')
-  for (const { trained, evaluated, measured, published } of rows) {
-    const numbers = [measured.acc1, measured.acc5, published.acc1, published.acc5].map((x) => x.toFixed(2).padStart(6))
-    const [acc1, acc5, published1, published5] = numbers
-    const names = `${trained.padEnd(11)} ${describeNoise(evaluated).padEnd(24)}`
-    console.log(`${names} ${acc1}   ${acc5}       ${published1}   ${published5}`)
-  }
-  console.log(`\n${Math.round(seconds)} s. Files:`)
-  for (const file of files) console.log(`  ${file}`)
+function printNext(): void {
   console.log(`
 Next:
+  node bin/experiment.js --ablate --seeds 5                                                 what makes the difference
   node bin/train.js --dummy --base resnet18 --limit-train 640 --limit-val 128 --epochs 1    made-up images, no download
   node bin/train.js mnist --base resnet18 --image-size 32 --lr 0.05 --epochs 1              all of MNIST, from zero
-  node bin/train.js IMAGES --pretrained resnet152.safetensors                               your images, in train/ and val/
-  node bin/train.js --help`)
+  node bin/experiment.js IMAGES --pretrained                                                your images, in train/ and val/`)
 }
 
 await runCommand(command)

@@ -13,13 +13,7 @@ export { type Converted, type ConvertOptions, convert, listing } from './convert
 export { openDataset } from './dataset.ts'
 export { chooseDecoder, DECODERS, type DecoderName, decoderLine } from './decoder.ts'
 export { DecodeError, UsageError } from './errors.ts'
-export {
-  EXPERIMENT_DEFAULTS,
-  type ExperimentOptions,
-  type ExperimentResult,
-  type ExperimentRow,
-  runExperiment,
-} from './experiment.ts'
+export * from './experiment/index.ts'
 export { CachedFeatures, type CacheOptions, type FrozenBase, weightsDigest } from './features/index.ts'
 export { type CellPanel, type CellsOptions, cellsSvg } from './figures/cells.ts'
 export { cellOf, chooseCells, type LayerWeights, labelsOf, readLayer } from './figures/layer_weights.ts'
@@ -49,6 +43,11 @@ export {
   type TrainOptions,
   type TrainRequest,
 } from './options.ts'
+export type { Answer, Prediction } from './predict/answer.ts'
+export { IMAGENET_CLASSES } from './predict/class_names.ts'
+export { type Classifier, type ClassifierOptions, openClassifier } from './predict/classifier.ts'
+export { listImages } from './predict/images.ts'
+export { type Outcome, type PredictOptions, predict } from './predict/predict.ts'
 export { publishedWeights, weightsFolder } from './pretrained.ts'
 export { PROFILING_TOGGLES_OFF, perfettoTrace, profileTable, StepProfile } from './profile.ts'
 export { type Progress, startProgress } from './progress.ts'
@@ -58,5 +57,4 @@ export { openDummy } from './sources/dummy.ts'
 export { openFolder } from './sources/folder.ts'
 export { openMnist } from './sources/mnist.ts'
 export type { Dataset, Source } from './sources/source.ts'
-export { describeNoise, TABLE, type TableRow } from './table.ts'
 export { train } from './train.ts'

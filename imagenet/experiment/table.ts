@@ -1,5 +1,5 @@
 /** The nine rows of the published table: a trained head, a way to evaluate it, and what the original found. */
-import type { Arch, HeadNoise } from '../nn/index.ts'
+import type { Arch, HeadNoise } from '../../nn/index.ts'
 
 export interface TableRow {
   trained: Arch
@@ -32,8 +32,14 @@ export const TABLE: readonly TableRow[] = [
   row('White', noise.dropout, 38.678, 46.282),
 ]
 
-/** `Kakuritsu p = 0.5`, `Dropout 0.5`, `plain`. */
+/** `Kakuritsu p = 0.5`, `Dropout 0.5`, `plain`, with what differs from the original. */
 export function describeNoise(noise: HeadNoise): string {
-  if (noise.kind === 'plain') return 'plain'
-  return noise.kind === 'kakuritsu' ? `Kakuritsu p = ${noise.p}` : `Dropout ${noise.p}`
+  switch (noise.kind) {
+    case 'plain':
+      return 'plain'
+    case 'kakuritsu':
+      return `Kakuritsu p = ${noise.p}${noise.rescale ? ', rescaled' : ''}${noise.sharedMask ? ', one mask' : ''}`
+    case 'dropout':
+      return `Dropout ${noise.p}${noise.keepLogits ? ', hidden only' : ''}`
+  }
 }

@@ -1,0 +1,128 @@
+/** An experiment from options to report. */
+import type { Device } from '../../engine/index.ts'
+import { openDataset } from '../dataset.ts'
+import { chooseDecoder } from '../decoder.ts'
+import { adapterLine, describeAdapter } from '../gpu.ts'
+import { INTERRUPTED, Interrupt } from '../interrupt.ts'
+import { openBase } from './base.ts'
+import { collectResults } from './collect.ts'
+import { duration, type Estimate, estimate } from './estimate.ts'
+import { openFeatures } from './features.ts'
+import { ExperimentFolder } from './folder.ts'
+import { defaultOutput, type ExperimentOptions, settleExperiment } from './options.ts'
+import { describeHead, planRuns, type RunSpec } from './plan.ts'
+import { publishedTable, textTable } from './report/tables.ts'
+import { writeReport } from './report/write.ts'
+import type { Results } from './results.ts'
+import { completeRuns, runPlan } from './runner.ts'
+import type { Settings, Study } from './study.ts'
+import { startView } from './view.ts'
+
+export interface Outcome {
+  /** 0; 1 when a run failed; 130 after Ctrl-C. */
+  status: number
+  /** Null where nothing has been reported: a dry run, or one that was interrupted before its first run was complete. */
+  results: Results | null
+}
+
+/**
+ * Runs what of an experiment is not done yet, and reports on all of it.
+ * @param command what the user typed, for the report
+ * @param open opens the device, after everything that can be refused without one
+ * @throws UsageError for options, folders and files that cannot be used as given
+ */
+export async function runExperiment(
+  options: ExperimentOptions,
+  { command, dryRun, open }: { command: string; dryRun: boolean; open: () => Promise<Device> },
+): Promise<Outcome> {
+  const plan = planRuns(options)
+  const folder = new ExperimentFolder(options.output ?? defaultOutput(options))
+  const dataset = openDataset({ ...options, imageSize: options.imageSize ?? 224 })
+  const device = await open()
+  const interrupt = new Interrupt()
+  const stopped = () => interrupt.requested
+  try {
+    console.log(adapterLine(describeAdapter(device)))
+    const settings = settleExperiment(options, dataset, device)
+    if (!dryRun) folder.begin(settings, plan, command)
+    const done = completeRuns(folder, plan)
+    const complete = new Set(done.map(({ spec }) => spec.id))
+    const pending = plan.filter(({ id }) => !complete.has(id))
+    const haveBase = settings.pretrained !== null || folder.base() !== null
+    const expected = await estimate(device, settings, { pending, done, haveBase })
+    printPlan(folder, settings, plan, pending, expected)
+    if (dryRun) return { status: 0, results: null }
+
+    let failed = 0
+    const { workers, skipCorrupt } = options
+    const reading = { workers, skipCorrupt, decoder: chooseDecoder(options.decoder) }
+    if (pending.length > 0) {
+      const study = await openStudy(device, { settings, dataset, folder, reading, stopped })
+      if (study) {
+        const view = startView(pending, expected.runs)
+        try {
+          failed = (await runPlan(study, pending, { watcher: view, stopped })).failed.length
+        } finally {
+          view.end()
+          study.features.train.close()
+          study.features.val.close()
+        }
+      }
+    }
+    if (stopped()) {
+      console.log(`interrupted: the same command goes on with what is left in ${folder.path}`)
+      return { status: INTERRUPTED, results: null }
+    }
+    const results = collectResults(folder)
+    if (results.runs.length > 0) {
+      const files = writeReport(folder, results)
+      const table = publishedTable(results)
+      console.log(`\n${textTable(table)}\n\n${table.note}\n\nReport: ${files.html}`)
+    }
+    return { status: failed > 0 ? 1 : 0, results }
+  } finally {
+    interrupt.close()
+    device.destroy()
+  }
+}
+
+/** What all runs share: the base's features. Null when it was stopped. */
+export async function openStudy(device: Device, options: Parameters<typeof openBase>[1]): Promise<Study | null> {
+  const { settings, folder } = options
+  const base = await openBase(device, options)
+  if (!base) return null
+  const features = await openFeatures(device, base, options)
+  base.free()
+  return features && { device, settings, features, folder }
+}
+
+function printPlan(
+  { path }: ExperimentFolder,
+  settings: Settings,
+  plan: readonly RunSpec[],
+  pending: readonly RunSpec[],
+  expected: Estimate,
+): void {
+  const { dataset, base, pretrained, baseSteps, trainImages, valImages, epochs } = settings
+  const weights = pretrained ? `weights from ${pretrained}` : `trained from zero in ${baseSteps} steps`
+  console.log(`${base}, ${weights}, on ${dataset}: ${trainImages} training and ${valImages} validation images`)
+  const kinds = new Map<string, number>()
+  for (const spec of plan) kinds.set(describeHead(spec), (kinds.get(describeHead(spec)) ?? 0) + 1)
+  console.log(`Plan: ${plan.length} runs of ${epochs} epochs, in ${path}`)
+  for (const [kind, count] of kinds) console.log(`  ${kind.padEnd(52)} ${count} seed${count === 1 ? '' : 's'}`)
+  if (pending.length < plan.length) console.log(`  ${plan.length - pending.length} of them are complete`)
+  if (pending.length === 0) {
+    console.log('Nothing is left to run')
+    return
+  }
+  const { features, runs, basis } = expected
+  const parts: [string, number | null][] = [
+    ['base', expected.base],
+    ['features', features],
+    ['runs', runs],
+  ]
+  const known = parts.filter((part): part is [string, number] => part[1] !== null)
+  const total = known.reduce((sum, [, seconds]) => sum + seconds, 0)
+  const detail = known.map(([name, seconds]) => `${name} ${duration(seconds)}`).join(', ')
+  console.log(`Estimate: ${duration(total)} (${detail}; from ${basis}, reading images not counted)`)
+}

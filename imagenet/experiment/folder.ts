@@ -1,0 +1,109 @@
+/** An experiment's folder: what is in it, and whether it is this experiment's. */
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { UsageError } from '../errors.ts'
+import { writeFileAtomic } from '../files.ts'
+import { noiseKey, type RunSpec } from './plan.ts'
+import type { BaseResult, RunResult } from './results.ts'
+import type { Settings } from './study.ts'
+
+/**
+ *     experiment.json        settings, plan and command
+ *     base.json              of the base: `BaseResult`; its weights beside it where they were trained here
+ *     runs/<id>/result.json  of a run: `RunResult`; best.safetensors, and while it trains state.safetensors, beside it
+ *     results.json           all of it; table.md, report.html and data/*.csv are made from it
+ */
+export class ExperimentFolder {
+  readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  get name(): string {
+    return basename(resolve(this.path))
+  }
+
+  file(...names: string[]): string {
+    return join(this.path, ...names)
+  }
+
+  runFile(spec: RunSpec, name: string): string {
+    return this.file('runs', spec.id, name)
+  }
+
+  /**
+   * Makes the folder this experiment's: notes settings, plan and command. Runs of earlier plans stay in the plan.
+   * @throws UsageError when it is another's already
+   */
+  begin(settings: Settings, plan: readonly RunSpec[], command: string): void {
+    const earlier = this.experiment()
+    const before = earlier?.settings
+    const changed = before && (Object.keys(settings) as (keyof Settings)[]).find((key) => before[key] !== settings[key])
+    if (changed)
+      throw new UsageError(
+        `${this.path} holds an experiment with ${changed} ${before[changed]}, this one has ${settings[changed]}: give another --output, or remove that folder`,
+      )
+    mkdirSync(this.path, { recursive: true })
+    const ids = new Set(plan.map(({ id }) => id))
+    const others = earlier?.plan.filter(({ id }) => !ids.has(id)) ?? []
+    this.#write(this.file('experiment.json'), { settings, command, plan: [...others, ...plan] })
+  }
+
+  /** What `begin` noted; null where there is no experiment. @throws UsageError when the file is damaged */
+  experiment(): { settings: Settings; command: string; plan: RunSpec[] } | null {
+    return this.#read(this.file('experiment.json'))
+  }
+
+  base(): BaseResult | null {
+    return this.#read(this.file('base.json'))
+  }
+
+  saveBase(base: BaseResult): void {
+    this.#write(this.file('base.json'), base)
+  }
+
+  /** What a run has found so far; null before it is trained. */
+  result(spec: RunSpec): RunResult | null {
+    return this.#read(this.runFile(spec, 'result.json'))
+  }
+
+  saveResult(result: RunResult): void {
+    mkdirSync(this.file('runs', result.spec.id), { recursive: true })
+    this.#write(this.runFile(result.spec, 'result.json'), result)
+  }
+
+  /** The message of a run's last failure; null when it did not fail. */
+  failure(spec: RunSpec): string | null {
+    return this.#read<{ error: string }>(this.runFile(spec, 'failed.json'))?.error ?? null
+  }
+
+  /** @param error null once the run has not failed */
+  noteFailure(spec: RunSpec, error: string | null): void {
+    const file = this.runFile(spec, 'failed.json')
+    if (error === null) rmSync(file, { force: true })
+    else {
+      mkdirSync(this.file('runs', spec.id), { recursive: true })
+      this.#write(file, { error })
+    }
+  }
+
+  #write(file: string, content: object): void {
+    writeFileAtomic(file, `${JSON.stringify(content, null, 1)}\n`)
+  }
+
+  #read<T>(file: string): T | null {
+    if (!existsSync(file)) return null
+    try {
+      return JSON.parse(readFileSync(file, 'utf8')) as T
+    } catch (error) {
+      throw new UsageError(`${file} cannot be read (${(error as Error).message}): remove it to make it anew`)
+    }
+  }
+}
+
+/** The evaluations that a run still lacks: all of them, before it is trained. */
+export function missingEvaluations(spec: RunSpec, result: RunResult | null): RunSpec['evaluations'] {
+  const done = new Map(result?.evaluations.map(({ noise, passes }) => [noiseKey(noise), passes.length]))
+  return spec.evaluations.filter(({ noise, passes }) => (done.get(noiseKey(noise)) ?? 0) < passes)
+}

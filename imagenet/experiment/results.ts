@@ -1,0 +1,77 @@
+/** `results.json` and the files that it is made from: what an experiment found. Accuracies are in percent. */
+import type { HeadNoise } from '../../nn/index.ts'
+import type { AdapterDescription } from '../gpu.ts'
+import type { Averages } from '../metrics.ts'
+import type { Calibration } from './judge.ts'
+import type { RunSpec } from './plan.ts'
+import type { Settings } from './study.ts'
+import type { Summary } from './summary.ts'
+import type { WeightsSummary } from './weights.ts'
+
+/** Raised when a field changes its meaning or goes. */
+export const RESULTS_SCHEMA = 1
+
+export interface EpochRecord {
+  /** From 0. */
+  epoch: number
+  lr: number
+  /** Means over the epoch's steps, under the head's noise. */
+  train: Averages
+  /** One pass over the validation images, under the head's noise. */
+  val: Averages
+  seconds: number
+}
+
+/** A trained head, evaluated one way. */
+export interface Evaluation {
+  noise: HeadNoise
+  /** One for each pass over the validation images. */
+  passes: Averages[]
+  calibration: Calibration
+  /** The chance that two passes answer an image alike, in [0, 1]; null for a single pass. */
+  agreement: number | null
+  seconds: number
+}
+
+/** `runs/<id>/result.json`: one head. Complete when all of `spec.evaluations` are there. */
+export interface RunResult {
+  spec: RunSpec
+  epochs: EpochRecord[]
+  /** Whose weights were kept, and evaluated: the epoch of the best Acc@1 in validation. */
+  bestEpoch: number
+  evaluations: Evaluation[]
+  weights: WeightsSummary
+  adapter: AdapterDescription
+  versions: Versions
+}
+
+export interface Versions {
+  kakuritsu: string
+  node: string
+  webgpu: string
+}
+
+/** `base.json`: the network under the heads. */
+export interface BaseResult {
+  /** In validation, under a last layer of its own; null for weights that were given. */
+  acc1: number | null
+  /** That its training took. */
+  seconds: number | null
+}
+
+/** `results.json`. */
+export interface Results {
+  schema: typeof RESULTS_SCHEMA
+  /** The folder's name. */
+  name: string
+  /** The command that ran last. */
+  command: string
+  settings: Settings
+  base: BaseResult
+  /** Complete ones, in the order of the plan. */
+  runs: RunResult[]
+  /** Those of the plan that are not complete, with the error of those that failed. */
+  incomplete: { id: string; error: string | null }[]
+  /** What follows from `runs`. */
+  summary: Summary
+}

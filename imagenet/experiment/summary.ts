@@ -1,0 +1,149 @@
+/** What the runs of an experiment say together: statistics over seeds, and how much of a difference comes from where. */
+import type { HeadNoise } from '../../nn/index.ts'
+import { ABLATIONS, type Ablation, ablations, noiseKey, type RunSpec } from './plan.ts'
+import type { Evaluation, RunResult } from './results.ts'
+import { type Compared, compare, type Described, describe } from './statistics.ts'
+import { TABLE, type TableRow } from './table.ts'
+
+/** One kind of head, evaluated one way. Of each seed, the mean over its passes counts. */
+export interface SummaryRow {
+  variant: RunSpec['variant']
+  head: RunSpec['head']
+  evaluated: HeadNoise
+  /** Whether that is the noise that the head is trained with. */
+  own: boolean
+  seeds: number[]
+  acc1: Described
+  acc5: Described
+  loss: Described
+  /** Expected calibration error, in [0, 1]. */
+  ece: Described
+  /** Between passes of one head, in [0, 1]; null for single passes. */
+  agreement: Described | null
+  /**
+   * Standard deviation of Acc@1 between the stochastic passes of one trained head, pooled over seeds (the root of the mean
+   * variance). It is apart from `acc1.sd`, which is between trained heads. Null for single passes.
+   */
+  passSd: number | null
+  /** ImageNet's, where the published table has this row. */
+  published: TableRow['published'] | null
+}
+
+/** K at its stochastic pass against D at its own, paired by seed. */
+export interface Difference {
+  acc1: Compared
+  acc5: Compared
+}
+
+/** What one change does to K − D (Acc@1, stochastic passes, paired by seed). */
+export interface Effect {
+  ablation: Ablation
+  /** The changed head's accuracy minus the original's. */
+  change: Compared
+  /** K − D with the changed head in its place. */
+  difference: Compared
+  /** The part of K − D that is gone then: 1 − difference / (K − D), of the means; null where there is none. */
+  share: number | null
+}
+
+export interface Summary {
+  rows: SummaryRow[]
+  kMinusD: Difference | null
+  effects: Effect[]
+}
+
+export function summarize(runs: readonly RunResult[]): Summary {
+  const rows = byHead(runs).flatMap(summarizeGroup)
+  const [k, d] = (['Kakuritsu', 'Dropout'] as const).map((arch) => referenceRuns(runs, arch))
+  const acc1 = compare(ownAccuracies(k, 'acc1'), ownAccuracies(d, 'acc1'))
+  const acc5 = compare(ownAccuracies(k, 'acc5'), ownAccuracies(d, 'acc5'))
+  const kMinusD = acc1 && acc5 && { acc1, acc5 }
+  const effects = ablations.flatMap((ablation) => {
+    const changed = ownAccuracies(
+      runs.filter(({ spec }) => spec.variant === ablation),
+      'acc1',
+    )
+    const changesK = ABLATIONS[ablation].arch === 'Kakuritsu'
+    const change = compare(changed, ownAccuracies(changesK ? k : d, 'acc1'))
+    const difference = changesK
+      ? compare(changed, ownAccuracies(d, 'acc1'))
+      : compare(ownAccuracies(k, 'acc1'), changed)
+    if (!change || !difference) return []
+    const share = acc1?.mean ? 1 - difference.mean / acc1.mean : null
+    return [{ ablation, change, difference, share }]
+  })
+  return { rows, kMinusD, effects }
+}
+
+/** The published table's rows, each with what the runs found, where they have it. */
+export function publishedRows({ rows }: Summary): (TableRow & { found: SummaryRow | null })[] {
+  return TABLE.map((row) => ({ ...row, found: rows.find((found) => isOfTable(found, row)) ?? null }))
+}
+
+const isOfTable = ({ variant, head, evaluated }: Pick<SummaryRow, 'variant' | 'head' | 'evaluated'>, row: TableRow) =>
+  variant === 'published' &&
+  head.arch === row.trained &&
+  (head.arch !== 'Kakuritsu' || head.p === 0.5) &&
+  noiseKey(evaluated) === noiseKey(row.evaluated)
+
+/** The original's heads of a kind; of several p the one that is closest to the original's 0.5. */
+function referenceRuns(runs: readonly RunResult[], arch: RunSpec['head']['arch']): RunResult[] {
+  const published = runs.filter(({ spec }) => spec.variant === 'published' && spec.head.arch === arch)
+  const distance = ({ spec }: RunResult) => Math.abs(spec.head.p - 0.5)
+  const nearest = Math.min(...published.map(distance))
+  return published.filter((run) => distance(run) === nearest)
+}
+
+/** Of each seed, the accuracy under the noise that the head was trained with. */
+function ownAccuracies(runs: readonly RunResult[], metric: 'acc1' | 'acc5'): Map<number, number> {
+  return new Map(runs.map((run) => [run.spec.seed, meanOf(ownEvaluation(run), metric)]))
+}
+
+export const ownEvaluation = ({ spec, evaluations }: RunResult): Evaluation =>
+  evaluations.find(({ noise }) => noiseKey(noise) === noiseKey(spec.evaluations[0].noise))!
+
+export const meanOf = ({ passes }: Evaluation, metric: 'acc1' | 'acc5' | 'loss'): number =>
+  passes.reduce((sum, pass) => sum + pass[metric], 0) / passes.length
+
+/** Runs of one kind of head together: they differ in their seeds. */
+export function byHead(runs: readonly RunResult[]): RunResult[][] {
+  const groups = new Map<string, RunResult[]>()
+  for (const run of runs) {
+    const key = JSON.stringify([run.spec.variant, run.spec.head])
+    groups.set(key, [...(groups.get(key) ?? []), run])
+  }
+  return [...groups.values()]
+}
+
+function summarizeGroup(runs: readonly RunResult[]): SummaryRow[] {
+  const { variant, head, evaluations } = runs[0].spec
+  return evaluations.map(({ noise: evaluated }, i) => {
+    const found = runs.flatMap(({ spec, evaluations }) => {
+      const evaluation = evaluations.find(({ noise }) => noiseKey(noise) === noiseKey(evaluated))
+      return evaluation ? [{ seed: spec.seed, evaluation }] : []
+    })
+    const over = (metric: 'acc1' | 'acc5' | 'loss') =>
+      describe(found.map(({ evaluation }) => meanOf(evaluation, metric)))
+    const agreements = found.flatMap(({ evaluation }) => evaluation.agreement ?? [])
+    const row = { variant, head, evaluated, own: i === 0 }
+    return {
+      ...row,
+      seeds: found.map(({ seed }) => seed),
+      acc1: over('acc1'),
+      acc5: over('acc5'),
+      loss: over('loss'),
+      ece: describe(found.map(({ evaluation }) => evaluation.calibration.ece)),
+      agreement: agreements.length > 0 ? describe(agreements) : null,
+      passSd: pooledSd(found.map(({ evaluation }) => evaluation.passes.map(({ acc1 }) => acc1))),
+      published: TABLE.find((published) => isOfTable(row, published))?.published ?? null,
+    }
+  })
+}
+
+function pooledSd(groups: readonly number[][]): number | null {
+  const variances = groups.flatMap((values) => {
+    const { sd } = describe(values)
+    return sd === null ? [] : [sd ** 2]
+  })
+  return variances.length > 0 ? Math.sqrt(describe(variances).mean) : null
+}
