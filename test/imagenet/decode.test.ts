@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PNG } from 'pngjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { MAX_PIXELS } from '../../imagenet/codecs/checks.ts'
-import { decode, decodeFile } from '../../imagenet/decode.ts'
+import { decode, decodeFile, decodeFileBy } from '../../imagenet/decode.ts'
+import { chooseDecoder, decoderLine } from '../../imagenet/decoder.ts'
 import { DecodeError } from '../../imagenet/errors.ts'
 import { jpegOf, picture, pngOf, removeFolder, temporaryFolder } from './pictures.ts'
 
@@ -16,7 +17,10 @@ interface Recorded {
   readonly file: string
 }
 
-const recorded: Recorded[] = JSON.parse(readFileSync('test/fixtures/pillow/decode.json', 'utf8'))
+const read = (name: string) => JSON.parse(readFileSync(`test/fixtures/pillow/${name}.json`, 'utf8'))
+const recorded: Recorded[] = read('decode')
+/** Without pixels where Pillow refuses the file. */
+const more: (Pick<Recorded, 'name' | 'file'> & Partial<Recorded>)[] = read('more')
 const bytesOf = (name: string): Buffer => Buffer.from(recorded.find((entry) => entry.name === name)!.file, 'base64')
 
 /** The reason why bytes cannot be decoded. */
@@ -29,6 +33,15 @@ function refusal(bytes: Uint8Array): string {
     return (error as DecodeError).reason
   }
   throw new Error('the bytes were decoded')
+}
+
+/** A JPEG of 8×8 pixels whose header claims others. */
+function claim(width: number, height: number): Buffer {
+  const jpeg = jpegOf(picture(8, 8))
+  const frame = jpeg.indexOf(Buffer.from([0xff, 0xc0]))
+  jpeg.writeUInt16BE(height, frame + 5)
+  jpeg.writeUInt16BE(width, frame + 7)
+  return jpeg
 }
 
 const asPillow = suite('decode as Pillow')
@@ -44,6 +57,12 @@ function tolerance(name: string): number {
   return name.includes('YCCK') ? 4 : 3
 }
 
+/** The largest difference of two images, in levels. */
+function worst(a: Uint8Array, b: Uint8Array): number {
+  assert.is(a.length, b.length)
+  return a.reduce((most, byte, i) => Math.max(most, Math.abs(byte - b[i])), 0)
+}
+
 for (const { name, width, height, rgb, file } of recorded)
   asPillow(name, () => {
     const image = decode(Buffer.from(file, 'base64'), name)
@@ -54,6 +73,16 @@ for (const { name, width, height, rgb, file } of recorded)
     const mean = off.reduce((sum, d) => sum + d) / off.length
     assert.ok(Math.max(...off) <= tolerance(name), `off by ${Math.max(...off)} at worst`)
     assert.ok(mean <= tolerance(name) / 8, `off by ${mean} on average`)
+  })
+
+/** What jpeg-js refuses and libjpeg passes over: markers where none belong, and codes that it does not know. */
+const REFUSED_BY_JPEG_JS = ['JPEG, a marker within its scan']
+
+for (const { name, rgb, file } of more)
+  asPillow(`${name}${rgb ? '' : ': refused'}`, () => {
+    const bytes = Buffer.from(file, 'base64')
+    if (!rgb || REFUSED_BY_JPEG_JS.includes(name)) assert.match(refusal(bytes), /damaged|ends early/)
+    else assert.ok(worst(decode(bytes, name).data, Buffer.from(rgb, 'base64')) <= tolerance(name))
   })
 
 asPillow('keeps the upper byte of 16-bit colour', () => {
@@ -71,6 +100,52 @@ asPillow('tells the format by the content', () => {
 })
 
 asPillow.run()
+
+const bySharp = suite('decode by sharp')
+
+/** The package is optional: where it is missing, nothing here can be checked. */
+const hasSharp = chooseDecoder('auto') === 'sharp'
+
+bySharp('is Pillow’s own, pixel for pixel, in what it refuses too', async () => {
+  if (!hasSharp) return
+  const folder = temporaryFolder()
+  for (const { name, width, height, rgb, file } of [...recorded, ...more]) {
+    const path = join(folder, 'image')
+    writeFileSync(path, Buffer.from(file, 'base64'))
+    if (!rgb) {
+      await decodeFileBy('sharp', path).then(
+        () => assert.unreachable(`${name} was decoded`),
+        (error) => assert.match(error.message, /^cannot decode .*image: it is damaged/),
+      )
+      continue
+    }
+    const image = await decodeFileBy('sharp', path)
+    assert.equal([name, image.width, image.height, image.channels], [name, width, height, 3])
+    assert.is(worst(image.data, Buffer.from(rgb, 'base64')), 0, name)
+  }
+  removeFolder(folder)
+})
+
+bySharp('refuses sizes before memory is taken', async () => {
+  if (!hasSharp) return
+  const folder = temporaryFolder({ 'x.jpg': claim(60000, 60000) })
+  const message = await decodeFileBy('sharp', join(folder, 'x.jpg')).then(
+    () => 'it was decoded',
+    (error) => error.reason,
+  )
+  assert.is(message, `its header claims 60000×60000 pixels, more than the ${MAX_PIXELS} accepted`)
+  removeFolder(folder)
+})
+
+bySharp('is chosen where it is installed', () => {
+  assert.is(chooseDecoder('jpeg-js'), 'jpeg-js')
+  assert.is(decoderLine('jpeg-js', 1), 'Images: decoded by jpeg-js in 1 thread')
+  if (!hasSharp) return assert.throws(() => chooseDecoder('sharp'), /npm install sharp, or give --decoder jpeg-js/)
+  assert.is(chooseDecoder('sharp'), 'sharp')
+  assert.match(decoderLine('sharp', 0), /^Images: decoded by sharp [\d.]+ in the main thread$/)
+})
+
+bySharp.run()
 
 const damage = suite('files that cannot be decoded')
 
@@ -93,14 +168,6 @@ damage('because a byte is wrong', () => {
 })
 
 damage('because they claim more pixels than are accepted, before memory is taken', () => {
-  const jpeg = jpegOf(picture(8, 8))
-  const frame = jpeg.indexOf(Buffer.from([0xff, 0xc0]))
-  const claim = (width: number, height: number): Buffer => {
-    const claiming = Buffer.from(jpeg)
-    claiming.writeUInt16BE(height, frame + 5)
-    claiming.writeUInt16BE(width, frame + 7)
-    return claiming
-  }
   const before = process.memoryUsage().arrayBuffers
   assert.is(refusal(claim(60000, 60000)), `its header claims 60000×60000 pixels, more than the ${MAX_PIXELS} accepted`)
   assert.match(refusal(claim(9000, 9000)), /claims 9000×9000 pixels, more than its \d+ bytes can hold/)
