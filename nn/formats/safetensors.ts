@@ -17,7 +17,7 @@ import { type ByteSource, bytesSource } from './source.ts'
 const MAX_HEADER_BYTES = 100_000_000
 
 export interface Safetensors {
-  /** By name, in the order of their bytes in the file. */
+  /** By name, in the header's order. */
   tensors: Map<string, FileTensor>
   metadata: Record<string, string>
 }
@@ -33,10 +33,9 @@ export function openSafetensors(source: ByteSource): Safetensors {
   const entries = Object.entries(header)
     .filter(([name]) => name !== '__metadata__')
     .map(([name, entry]) => checkEntry(name, entry, dataBytes))
-    .sort((a, b) => a.begin - b.begin || a.end - b.end)
 
   let covered = 0
-  for (const { name, begin, end } of entries) {
+  for (const { name, begin, end } of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (begin < covered)
       fail(`'${name}' begins at byte ${begin}, inside the tensor before it, which ends at ${covered}`)
     if (begin > covered) fail(`bytes ${covered} to ${begin}, before '${name}', belong to no tensor`)
@@ -56,7 +55,7 @@ export const readSafetensors = (bytes: Uint8Array): Safetensors => openSafetenso
 /**
  * A file as the pieces to put one after the other. Those of tensors in memory are views of them, so they must be stored
  * before the tensors change; tensors in another file are read as their turn comes, and go as they are, bit for bit.
- * Wider elements come first, which keeps all of them aligned.
+ * The header keeps the order; of the bytes, those of wider elements come first, which keeps all of them aligned.
  * @throws FormatError, before the first piece, when a tensor's data contradicts its dtype or shape, or a name is
  * `__metadata__`. Floats of 16 bits and less can be written from a file only.
  */
@@ -66,14 +65,16 @@ export function writeSafetensors(
 ): Iterable<Uint8Array> {
   const header: Record<string, unknown> = Object.create(null)
   if (Object.keys(metadata).length > 0) header.__metadata__ = checkMetadata(metadata)
-  let at = 0
-  const bits = ([, { dtype }]: readonly [string, SavedTensor]) => bitsOf(dtype)
-  const widestFirst = [...tensors].sort((a, b) => bits(b) - bits(a))
-  for (const [name, tensor] of widestFirst) {
+  const entries = [...tensors]
+  for (const [name, tensor] of entries) {
     if (name === '__metadata__') fail(`no tensor can be named '__metadata__'`)
     if (Object.hasOwn(header, name)) fail(`two tensors are named '${name}'`)
     if (!(tensor instanceof FileTensor)) checkData(name, tensor)
-    const { dtype, shape } = tensor
+    header[name] = null // its place
+  }
+  let at = 0
+  const widestFirst = entries.toSorted(([, a], [, b]) => bitsOf(b.dtype) - bitsOf(a.dtype))
+  for (const [name, { dtype, shape }] of widestFirst) {
     const size = byteLengthOf(dtype, shape)
     header[name] = { dtype, shape, data_offsets: [at, at + size] }
     at += size
