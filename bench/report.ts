@@ -13,6 +13,7 @@ export interface Row {
   rounds: number[]
   flops?: number
   bytes?: number
+  images?: number
   /** Part of the adapter's best: of multiply-adds a second, or of bytes a second of a copy of the same tensor. */
   share?: number
   /** Time over that of another work of the group, the median of the rounds' ratios. */
@@ -24,9 +25,9 @@ export interface Row {
  * @param best the adapter's ceiling of floating point operations a second, once it is known
  */
 export function rowsOf(family: string, group: string, { works, timings }: Measured, best?: number): Row[] {
-  return works.map(({ name, flops, bytes, against }, i) => {
+  return works.map(({ name, flops, bytes, images, against }, i) => {
     const base = works.findIndex((other) => other.name === against)
-    const row: Row = { family, group, work: name, ...timings[i], flops, bytes }
+    const row: Row = { family, group, work: name, ...timings[i], flops, bytes, images }
     if (base >= 0) row.ratio = { to: works[base].name, value: ratio(timings[i], timings[base]) }
     // Memory is as fast as the cache that a tensor fits in: a copy of that very tensor is what it can do at best.
     if (bytes && row.ratio && works[base].bytes) row.share = bytes / works[base].bytes / row.ratio.value
@@ -39,13 +40,20 @@ const WIDTHS = { work: 44, time: 11, spread: 7, rate: 15, share: 8, ratio: 0 }
 
 export const tableHead = (): string => line(['', 'time', '±', 'rate', 'of best', 'ratio'])
 
-export function tableLine({ work, seconds, spread, flops, bytes, share, ratio }: Row): string {
+/** `12.3 GFLOP/s`, `4.5 GB/s` or `678 images/s`; '' where there is nothing to count. */
+export function rateOf({ seconds, flops, bytes, images }: Row): string {
+  if (images !== undefined) return `${(images / seconds).toFixed(0)} images/s`
   const [count, unit] = bytes === undefined ? [flops, 'GFLOP/s'] : [bytes, 'GB/s']
+  return count === undefined ? '' : `${(count / seconds / 1e9).toFixed(1)} ${unit}`
+}
+
+export function tableLine(row: Row): string {
+  const { work, seconds, spread, share, ratio } = row
   return line([
     `  ${work}`,
     duration(seconds),
     percent(spread),
-    count === undefined ? '' : `${(count / seconds / 1e9).toFixed(1)} ${unit}`,
+    rateOf(row),
     share === undefined ? '' : percent(share),
     ratio ? `${ratio.value.toFixed(2)} × ${ratio.to}` : '',
   ])

@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs'
 import { BARS, type Bar, holds, type Measurements, type PeerResult, worst } from './bars.ts'
 import type { Circumstances } from './machine.ts'
-import { duration, percent, type Row } from './report.ts'
+import { duration, percent, type Row, rateOf } from './report.ts'
 import type { BenchFile } from './run.ts'
 
 interface PeersFile extends Circumstances {
@@ -63,13 +63,13 @@ function peerTable(): string {
   )
 }
 
-function rowCells({ work, seconds, spread, flops, bytes, share, ratio }: Row): string[] {
-  const [count, unit] = bytes === undefined ? [flops, 'GFLOP/s'] : [bytes, 'GB/s']
+function rowCells(row: Row): string[] {
+  const { work, seconds, spread, share, ratio } = row
   return [
     work,
     duration(seconds),
     percent(spread),
-    count === undefined ? '' : `${(count / seconds / 1e9).toFixed(1)} ${unit}`,
+    rateOf(row),
     share === undefined ? '' : percent(share),
     ratio ? `${ratio.value.toFixed(2)} × ${ratio.to}` : '',
   ]

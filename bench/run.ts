@@ -9,6 +9,7 @@ import { conv2dFamily } from './conv2d.ts'
 import { elementwiseFamily } from './elementwise.ts'
 import { jobsFamily } from './jobs.ts'
 import { kakuritsuFamily } from './kakuritsu.ts'
+import { loaderFamily } from './loader.ts'
 import { type Circumstances, circumstances } from './machine.ts'
 import { matmulFamily } from './matmul.ts'
 import { type MeasureOptions, measure } from './measure.ts'
@@ -25,6 +26,7 @@ const FAMILIES = [
   poolFamily,
   elementwiseFamily,
   jobsFamily,
+  loaderFamily,
   startFamily,
 ]
 
@@ -75,6 +77,10 @@ async function run(device: Device, { filter, json, list, rounds, sample }: Optio
   const [multiplyAdd] = rows
   const best = multiplyAdd.flops! / multiplyAdd.seconds
   for (const { family, group } of chosen) rows.push(...(await timeGroup(device, family, group, timing, best)))
+  for (const { name, conclude } of FAMILIES) {
+    const own = rows.filter(({ family }) => family === name)
+    if (conclude && own.length > 0) console.log(`\n${conclude(own).join('\n')}`)
+  }
   if (json === undefined) return
   const file: BenchFile = { ...ended(), rows }
   writeFileSync(json, `${JSON.stringify(file, null, 2)}\n`)

@@ -4,6 +4,7 @@ import type { Shape } from '../engine/tensor.ts'
 import { hashed } from '../test/reference/hashed.ts'
 import { size } from '../test/reference/nd.ts'
 import type { Timing } from './measure.ts'
+import type { Row } from './report.ts'
 
 /** Something that is timed. */
 export interface Work {
@@ -16,6 +17,8 @@ export interface Work {
   flops?: number
   /** The least traffic of one run, where memory is what bounds it: each input read once, each output written once. */
   bytes?: number
+  /** Images that one run handles, where that is what counts. */
+  images?: number
   /** The work of the same group that this one's time is divided by. */
   against?: string
 }
@@ -34,13 +37,15 @@ export interface ElsewhereGroup {
 }
 
 export interface Measured {
-  works: Pick<Work, 'name' | 'flops' | 'bytes' | 'against'>[]
+  works: Pick<Work, 'name' | 'flops' | 'bytes' | 'images' | 'against'>[]
   timings: Timing[]
 }
 
 export interface Family {
   name: string
   groups(device: Device): (Group | ElsewhereGroup)[]
+  /** What its rows come to, in words. */
+  conclude?(rows: readonly Row[]): string[]
 }
 
 /** Random numbers, on the GPU and as they are. */
