@@ -7,8 +7,10 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { imageStream } from '../engine/random.ts'
 import { transform } from '../imagenet/augment.ts'
-import { decode, decodeFileBy } from '../imagenet/decode.ts'
+import { decodeJpegBySharp } from '../imagenet/codecs/sharp.ts'
+import { decode } from '../imagenet/decode.ts'
 import { chooseDecoder, DECODERS, type DecoderName } from '../imagenet/decoder.ts'
+import type { Image } from '../imagenet/image.ts'
 import { imageSamples, Loader } from '../imagenet/index.ts'
 import { FolderSource } from '../imagenet/sources/folder.ts'
 import type { Row } from './report.ts'
@@ -26,7 +28,11 @@ const TRANSFER = 'transfer and normalise'
 const decoding = (decoder: DecoderName): string => `decode, ${decoder}`
 
 /** Those that are installed. */
-const decoders = (): readonly DecoderName[] => DECODERS.filter((name) => name === chooseDecoder('auto') || name === 'jpeg-js')
+const decoders = (): readonly DecoderName[] =>
+  DECODERS.filter((name) => name === chooseDecoder('auto') || name === 'jpeg-js')
+
+const decodeBy = async (decoder: DecoderName, bytes: Uint8Array): Promise<Image> =>
+  decoder === 'sharp' ? decodeJpegBySharp(bytes) : decode(bytes, PHOTOGRAPH)
 
 const group = (name: string, works: (bench: Workbench) => Work[] | Promise<Work[]>): Group => ({ name, prepare: works })
 
@@ -51,8 +57,8 @@ function threadCounts(): number[] {
 }
 
 function parts(bench: Workbench): Work[] {
-  const files = copies(bench, IMAGES)
-  const source = sourceOf(files)
+  const source = copies(bench, IMAGES)
+  const files = Array.from({ length: IMAGES }, (_, i) => source.path(i))
   const bytes = readFileSync(files[0])
   const image = decode(bytes, files[0])
   const times = Array.from({ length: IMAGES }, (_, i) => i)
@@ -68,9 +74,9 @@ function parts(bench: Workbench): Work[] {
       images: IMAGES,
       // One after the other: a promise each would be several threads at work.
       run: async () => {
-        for (const file of files) await decodeFileBy(decoder, file)
+        for (const _ of files) await decodeBy(decoder, bytes)
       },
-      check: async () => near((await decodeFileBy(decoder, files[0])).data, image.data, 3),
+      check: async () => near((await decodeBy(decoder, bytes)).data, image.data, 3),
     })),
     { name: TRANSFORM, images: IMAGES, run: () => times.map(augment).length, check: nothingToCheck },
     {
@@ -85,7 +91,7 @@ function parts(bench: Workbench): Work[] {
 function loading(bench: Workbench, decoder: DecoderName, threads: number): Work {
   // So many that each thread has several batches, and that the first ones do not count for much.
   const images = IMAGES * threads * 4
-  const source = sourceOf(copies(bench, images))
+  const source = copies(bench, images)
   const options = { batchSize: IMAGES, imageSize: SIZE, seed: 0, shuffle: true, decoder }
   const loader = new Loader(source, { ...options, workers: threads })
   bench.whenDone(() => void loader.close())
@@ -106,19 +112,14 @@ function loading(bench: Workbench, decoder: DecoderName, threads: number): Work 
 }
 
 /** Copies of the photograph in a folder that is removed when the group is done. */
-function copies(bench: Workbench, count: number): string[] {
+function copies(bench: Workbench, count: number): FolderSource {
   const folder = mkdtempSync(join(tmpdir(), 'kakuritsu-bench-'))
   bench.whenDone(() => rmSync(folder, { recursive: true, force: true }))
   const bytes = readFileSync(PHOTOGRAPH)
-  return Array.from({ length: count }, (_, i) => {
-    const file = join(folder, `${i}.jpg`)
-    writeFileSync(file, bytes)
-    return file
-  })
+  const files = Array.from({ length: count }, (_, i) => `${i}.jpg`)
+  for (const file of files) writeFileSync(join(folder, file), bytes)
+  return new FolderSource({ folder, classes: ['photograph'], files, labels: new Uint32Array(count) }, 'train')
 }
-
-const sourceOf = (files: readonly string[]): FolderSource =>
-  new FolderSource({ folder: '/', classes: ['photograph'], files, labels: new Uint32Array(files.length) }, 'train')
 
 function near(given: Uint8Array, wanted: Uint8Array, levels: number): void {
   const wrong = wanted.findIndex((byte, i) => !(Math.abs(byte - given[i]) <= levels))
