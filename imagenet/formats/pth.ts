@@ -2,9 +2,8 @@
  * Reads what torch.save wrote (torch/serialization.py): the zip archive of torch 1.6 and later, or the file of pickles
  * and storages before it. Tensors come as `FileTensor`s, read when they are asked for.
  */
-import { type Dtype, FormatError } from '../../nn/index.ts'
+import { type ByteSource, type Dtype, FormatError } from '../../nn/index.ts'
 import { ByteReader } from './byte_reader.ts'
-import type { FileSource } from './file_source.ts'
 import { type Storage, storage, torchRules } from './torch_objects.ts'
 import { type PickleRules, unpickle } from './unpickle.ts'
 import { readZip } from './zip.ts'
@@ -17,23 +16,23 @@ const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn
 const LEGACY_MAGIC_PICKLE = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e]
 const LEGACY_PROTOCOL = 1001
 
-export function isPth(source: FileSource): boolean {
+export function isPth(source: ByteSource): boolean {
   return beginsWith(source, ZIP_MAGIC) || beginsWith(source, LEGACY_MAGIC_PICKLE)
 }
 
 /** What was saved, with FileTensors for tensors, Maps for dicts. @throws FormatError */
-export async function readPth(source: FileSource): Promise<unknown> {
+export async function readPth(source: ByteSource): Promise<unknown> {
   return beginsWith(source, ZIP_MAGIC) ? readArchive(source) : readLegacy(source)
 }
 
-function beginsWith(source: FileSource, bytes: readonly number[]): boolean {
+function beginsWith(source: ByteSource, bytes: readonly number[]): boolean {
   if (source.size < bytes.length) return false
   const begin = source.read(0, bytes.length)
   return bytes.every((byte, i) => begin[i] === byte)
 }
 
-async function readArchive(source: FileSource): Promise<unknown> {
-  const records = await readZip(source.fd)
+async function readArchive(source: ByteSource): Promise<unknown> {
+  const records = await readZip(source)
   const names = [...records.keys()]
   const pickle = names.find((name) => /^[^/]+\/data\.pkl$/.test(name))
   if (pickle === undefined)
@@ -68,7 +67,7 @@ const PLAIN: PickleRules = {
   },
 }
 
-function readLegacy(source: FileSource): unknown {
+function readLegacy(source: ByteSource): unknown {
   const reader = new ByteReader(source, 0, source.size)
   const magic = unpickle(reader, PLAIN)
   const protocol = unpickle(reader, PLAIN)

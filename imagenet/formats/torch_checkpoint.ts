@@ -33,6 +33,7 @@ export function readTorchCheckpoint(saved: Dict, model: ReadonlyMap<string, Save
       options: saved.has('options')
         ? parseOptions(text(saved, 'options'))
         : { ...groupSettings, lr: initialLr, freeze: isHeadOnly(model, count) },
+      ...(saved.has('classes') && { classes: texts(saved, 'classes') }),
     },
     model: new Map(model),
     optimizer: { name: 'SGD', settings: groupSettings, tensors },
@@ -112,7 +113,7 @@ function isHeadOnly(model: ReadonlyMap<string, SavedTensor>, count: number): boo
 export function torchCheckpoint({ info, model, optimizer, scheduler }: Checkpoint): Picklable {
   if (optimizer.name !== 'SGD')
     throw new CheckpointError(`the checkpoint is of ${optimizer.name}; SGD can be converted`)
-  const { base, arch, epoch, step, globalStep, seed, bestAcc1, totals, options } = info
+  const { base, arch, epoch, step, globalStep, seed, bestAcc1, totals, options, classes } = info
   const lr = new PyFloat(optimizer.settings.lr)
   const initialLr = new PyFloat(typeof options.lr === 'number' ? options.lr : optimizer.settings.lr)
   const buffers = [...optimizer.tensors].sort(([a], [b]) => numberOf(a) - numberOf(b))
@@ -159,6 +160,7 @@ export function torchCheckpoint({ info, model, optimizer, scheduler }: Checkpoin
     ['global_step', globalStep],
     ['totals', new Map(Object.entries(totals).map(([name, sum]) => [snakeCase(name), sum]))],
     ['options', JSON.stringify(rename(snakeCase, options))],
+    ...(classes === undefined ? [] : [['classes', [...classes]] as const]),
     ...(base === undefined ? [] : [['base', base] as const]),
     ...(seed === undefined ? [] : [['seed', seed] as const]),
   ])
@@ -191,6 +193,13 @@ function dict(saved: Dict, key: string): Dict {
 function text(saved: Dict, key: string): string {
   const value = saved.get(key)
   return typeof value === 'string' ? value : wrong(key, value, 'string')
+}
+
+function texts(saved: Dict, key: string): string[] {
+  const value = saved.get(key)
+  return Array.isArray(value) && value.every((name) => typeof name === 'string')
+    ? value
+    : wrong(key, value, 'list of names')
 }
 
 /** A number, or a tensor of one, as the original's `best_acc1` is. @param path before the key, in a message */

@@ -31,7 +31,7 @@ export interface PickleRules {
 }
 
 /** A checkpoint of ResNet-152 with its optimizer takes 300 kB and makes 15,000 objects. */
-const MAX_PICKLE_BYTES = 16 * 2 ** 20
+const MAX_PICKLE_BYTES = 2 ** 22
 const MAX_OBJECTS = 2 ** 18
 /** Of torch.save's files, the magic number of the older format is the longest integer: 10 bytes. */
 const MAX_INTEGER_BYTES = 16

@@ -1,5 +1,6 @@
 /** Any file of weights: safetensors, or what torch.save wrote. */
-import { FileTensor, FormatError, openSafetensors } from '../../nn/index.ts'
+import { statSync } from 'node:fs'
+import { type ByteSource, FileTensor, FormatError, openSafetensors } from '../../nn/index.ts'
 import { UsageError } from '../errors.ts'
 import { FileSource } from './file_source.ts'
 import { isPth, readPth } from './pth.ts'
@@ -36,14 +37,16 @@ export async function openWeights(file: string): Promise<WeightsFile> {
 
 function openSource(file: string): FileSource {
   try {
-    return new FileSource(file)
+    if (statSync(file).isFile()) return new FileSource(file)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new UsageError(code === 'ENOENT' ? `there is no file ${file}` : `cannot read ${file} (${code})`)
   }
+  throw new UsageError(`${file} is no file`)
 }
 
-async function readWeights(source: FileSource): Promise<Omit<WeightsFile, 'file' | 'close'>> {
+/** `openWeights` for bytes from anywhere. @throws FormatError */
+export async function readWeights(source: ByteSource): Promise<Omit<WeightsFile, 'file' | 'close'>> {
   if (!isPth(source)) return { format: 'safetensors', ...openSafetensors(source), saved: undefined }
   const saved = await readPth(source)
   if (!(saved instanceof Map)) throw new FormatError('what it holds is no dict; save a state_dict() or a dict with one')

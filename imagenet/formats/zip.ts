@@ -1,6 +1,6 @@
 /** Where the records of a zip archive are, as torch.save makes them: stored as they are, so that they can be mapped. */
-import { type Entry, fromFdPromise, type ZipFile } from 'yauzl'
-import { FormatError } from '../../nn/index.ts'
+import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl'
+import { type ByteSource, FormatError } from '../../nn/index.ts'
 
 /** Bytes of a record in the file. */
 export interface ZipRecord {
@@ -12,14 +12,15 @@ export interface ZipRecord {
 const MAX_RECORDS = 100_000
 
 /**
- * Reads the archive's directory and each record's header; `fd` stays open.
+ * Reads the archive's directory and each record's header.
  * @throws FormatError for what no file of torch.save has: compressed or encrypted records, records that overlap or go
  * past the end of the file, two of one name
  */
-export async function readZip(fd: number): Promise<Map<string, ZipRecord>> {
+export async function readZip(source: ByteSource): Promise<Map<string, ZipRecord>> {
   const records = new Map<string, ZipRecord>()
   try {
-    const zip = await fromFdPromise(fd, { autoClose: false, lazyEntries: true })
+    const options = { autoClose: false, lazyEntries: true }
+    const zip = await fromRandomAccessReaderPromise(new SourceReader(source), source.size, options)
     if (zip.entryCount > MAX_RECORDS) throw new Error(`${zip.entryCount} records; ${MAX_RECORDS} are allowed`)
     for await (const entry of zip.eachEntry()) {
       if (records.has(entry.fileName)) throw new Error(`two records are named '${entry.fileName}'`)
@@ -46,5 +47,32 @@ function refuseOverlaps(records: ReadonlyMap<string, ZipRecord>): void {
   for (const [name, { begin, end }] of [...records].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
     if (begin < covered) throw new FormatError(`the zip archive's record '${name}' overlaps another`)
     covered = end
+  }
+}
+
+/** A source as yauzl reads it. */
+class SourceReader extends RandomAccessReader {
+  readonly #source: ByteSource
+
+  constructor(source: ByteSource) {
+    super()
+    this.#source = source
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null) => void,
+  ): void {
+    try {
+      if (position + length > this.#source.size) throw new Error('it points past the end of the file')
+      buffer.set(this.#source.read(position, position + length), offset)
+    } catch (error) {
+      callback(error as Error)
+      return
+    }
+    callback(null)
   }
 }
