@@ -40,6 +40,8 @@ export function record(
 ): Tensor {
   output.device.timer?.nameOp(name)
   if (!wantsGrad(inputs)) return output
+  if (inputs.some(({ dtype }) => dtype === 'f16'))
+    throw new Error(`${name}: half precision has no gradients: use f32, or freeze what is of f16`)
   let held = saved.map((tensor) => tensor.retain())
   const release = () => {
     for (const tensor of held) tensor.release()

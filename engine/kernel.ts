@@ -3,8 +3,10 @@
  *
  * What a kernel's source must look like: parameters in `struct Params` (scalars only) at binding 0, storage buffers
  * from binding 1 on in the order in which they are passed, entry point `main`. Tunables are lines of the form
- * `const NAME: u32 = 8;` at module level; `constants` replaces their values by name before the source is compiled. That
- * is the only change ever made to a source. Several sources are joined in order, so that kernels can share a piece.
+ * `const NAME: u32 = 8;` at module level; `constants` replaces their values by name before the source is compiled. So is
+ * `alias Element = f32;`, the type in which numbers lie in buffers, for tensors of f16: it loads `Element`s and
+ * computes in f32. That is the only change ever made to a source. Several sources are joined in order, so that kernels
+ * can share a piece.
  */
 import type { Device } from './device.ts'
 import { GpuError, show } from './errors.ts'
@@ -23,6 +25,7 @@ const rehearsals = new WeakMap<Device, Set<Kernel>>()
 export interface Binding {
   readonly storage: Storage
   readonly shape: readonly number[]
+  readonly dtype?: string
 }
 
 export class Kernel {
@@ -35,10 +38,16 @@ export class Kernel {
   readonly #access: GPUBufferBindingType[]
   readonly #compiled = new WeakMap<Device, Compiled>()
   readonly #variants = new Map<string, Kernel>()
+  readonly #hasElements: boolean
+  readonly #takesHalf: boolean
+  #half: Kernel | null = null
 
   constructor(name: string, source: string | readonly string[], constants: Constants = {}) {
     this.name = name
     this.source = substitute(name, typeof source === 'string' ? source : source.join('\n'), constants)
+    this.#hasElements =
+      this.source.includes('alias Element = f32;') && /^@group.*(?:Element|Stored)>/m.test(this.source)
+    this.#takesHalf = this.source.includes('alias Element = f16;')
     this.#params = parseParams(name, this.source)
     this.#access = [...this.source.matchAll(/@binding\((\d+)\)\s*var<storage(?:,\s*(read|read_write))?>/g)]
       .sort((a, b) => Number(a[1]) - Number(b[1]))
@@ -54,8 +63,14 @@ export class Kernel {
     return variant
   }
 
+  /** The same kernel for tensors of f16, where its buffers of `Element` are; null when it takes none. */
+  get half(): Kernel | null {
+    if (!this.#hasElements) return null
+    return (this.#half ??= new Kernel(`${this.name} f16`, ['enable f16;', this.source], { Element: 'f16' }))
+  }
+
   /**
-   * Encodes one dispatch.
+   * Encodes one dispatch; of `half` where a binding is of f16.
    * @param params a value for each field of the kernel's `Params`
    * @param bindings the kernel's storage buffers, in order
    * @param workgroups how many in x, y, z
@@ -75,6 +90,12 @@ export class Kernel {
       )
     if (bindings.length !== this.#access.length)
       throw new Error(`kernel ${this.name} has ${this.#access.length} storage bindings, ${bindings.length} given`)
+    const ofHalf = bindings.find(({ dtype }) => dtype === 'f16')
+    if (ofHalf && !this.#takesHalf) {
+      if (!this.half) throw new Error(`kernel ${this.name} takes no half precision: ${show(ofHalf.shape)} is of f16`)
+      this.half.run(device, params, bindings, workgroups)
+      return
+    }
     bindings.forEach(({ storage, shape }, i) => {
       if (this.#access[i] !== 'storage') return
       storage.version++
@@ -224,7 +245,7 @@ const paramBytes = (count: number) => Math.max(16, Math.ceil(count / 4) * 16)
 
 function substitute(name: string, source: string, constants: Constants): string {
   for (const [constant, value] of Object.entries(constants)) {
-    const line = new RegExp(`^(const ${constant}\\b[^=]*=)[^;]*;`, 'm')
+    const line = new RegExp(`^((?:const|alias) ${constant}\\b[^=]*=)[^;]*;`, 'm')
     if (!line.test(source)) throw new Error(`kernel ${name} has no constant '${constant}'`)
     source = source.replace(line, `$1 ${value};`)
   }

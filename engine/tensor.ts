@@ -6,12 +6,17 @@
  */
 import type { Device } from './device.ts'
 import { ShapeError, show } from './errors.ts'
+import { fromHalf, toHalf } from './half.ts'
 import { memoryOf, type Storage } from './memory.ts'
 
-export type DType = 'f32' | 'u32'
+/** f16: half precision, for what no gradient is wanted of. Ops take it where they say so. */
+export type DType = 'f32' | 'f16' | 'u32'
 export type Shape = readonly number[]
 
 export const sizeOf = (shape: Shape): number => shape.reduce((product, n) => product * n, 1)
+
+/** Bytes of an element. */
+const BYTES: Readonly<Record<DType, number>> = { f32: 4, f16: 2, u32: 4 }
 
 /**
  * For an op that can add to its result as it writes it: what an input has received from other ops so far, null if
@@ -56,10 +61,15 @@ export class Tensor {
     else collected.register(this, storage, this)
   }
 
-  /** A tensor with `data` in it. @throws ShapeError when their lengths differ. */
-  static from(device: Device, data: Float32Array | Uint32Array, shape: Shape = [data.length]): Tensor {
+  /** A tensor with `data` in it, floats rounded where `dtype` is f16. @throws ShapeError when their lengths differ. */
+  static from(
+    device: Device,
+    data: Float32Array | Uint32Array,
+    shape: Shape = [data.length],
+    dtype: DType = data instanceof Uint32Array ? 'u32' : 'f32',
+  ): Tensor {
     if (data.length !== sizeOf(shape)) throw new ShapeError(`${show(shape)} does not hold ${data.length} elements`)
-    const tensor = empty(device, shape, data instanceof Uint32Array ? 'u32' : 'f32')
+    const tensor = empty(device, shape, dtype)
     if (data.length) tensor.write(data)
     return tensor
   }
@@ -77,10 +87,12 @@ export class Tensor {
     return this.#storage
   }
 
-  /** The elements, once the GPU has made them. Later changes of the tensor do not show. */
+  /** The elements, of f32 or f16, once the GPU has made them. Later changes of the tensor do not show. */
   async read(): Promise<Float32Array<ArrayBuffer>> {
-    this.#expect('f32')
-    return new Float32Array(await this.device.read(this.storage.buffer, this.size * 4))
+    if (this.dtype !== 'f16') this.#expect('f32')
+    // Copies are of whole words.
+    const bytes = await this.device.read(this.storage.buffer, Math.ceil((this.size * BYTES[this.dtype]) / 4) * 4)
+    return this.dtype === 'f16' ? fromHalf(new Uint16Array(bytes, 0, this.size)) : new Float32Array(bytes)
   }
 
   /** `read` for a tensor of u32. */
@@ -92,7 +104,7 @@ export class Tensor {
   /** The only element of a tensor that has one. */
   async item(): Promise<number> {
     if (this.size !== 1) throw new ShapeError(`item: the tensor has ${this.size} elements ${show(this.shape)}, not one`)
-    return this.dtype === 'f32' ? (await this.read())[0] : (await this.readU32())[0]
+    return this.dtype === 'u32' ? (await this.readU32())[0] : (await this.read())[0]
   }
 
   /**
@@ -104,8 +116,10 @@ export class Tensor {
       if (data.length === this.size) return data
       throw new ShapeError(`${show(this.shape)} does not hold ${data.length} elements`)
     }
+    const stored = (data: Float32Array | Uint32Array) =>
+      this.dtype === 'f16' ? halves(checked(data) as Float32Array) : checked(data)
     this.storage.version++
-    this.device.write(this.storage.buffer, data instanceof Promise ? data.then(checked) : checked(data))
+    this.device.write(this.storage.buffer, data instanceof Promise ? data.then(stored) : stored(data))
   }
 
   /** Another view of the same elements. Not recorded; `reshape` in engine/ops is. */
@@ -136,8 +150,15 @@ export class Tensor {
 
 /** A tensor whose elements are undefined until a kernel writes them. */
 export function empty(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
-  const storage = memoryOf(device).take(sizeOf(shape) * 4, `a tensor ${show(shape)}`)
+  const storage = memoryOf(device).take(sizeOf(shape) * BYTES[dtype], `a tensor ${show(shape)}`)
   return new Tensor(device, storage, shape, dtype)
+}
+
+/** Numbers as halves, two to a word, the last word filled up. */
+function halves(data: Float32Array): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(Math.ceil(data.length / 2))
+  new Uint16Array(words.buffer).set(toHalf(data))
+  return words
 }
 
 /** Tensors not yet freed, on all devices. */

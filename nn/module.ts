@@ -79,6 +79,20 @@ export abstract class Module {
     return this
   }
 
+  /**
+   * Brings the weights of its convolutions to half precision when they are put on a device, and with them all activations
+   * from its first convolution to its average pooling; sums, BatchNorm and linear layers stay in f32. Freezes it: there
+   * are no gradients in half precision.
+   * @throws Error when it is on a device already
+   */
+  half(): this {
+    for (const parameter of this.parameters()) {
+      if (parameter.placed) throw new Error('half: a model chooses its precision before it is put on a device')
+      if (parameter.layout === 'conv') parameter.dtype = 'f16'
+    }
+    return this.requiresGrad(false)
+  }
+
   train(mode = true): this {
     for (const module of this.modules()) module.training = mode
     return this

@@ -49,6 +49,8 @@ export abstract class Variable implements Stored {
   readonly savedDtypes = ['F32', 'F64', 'F16', 'BF16'] as const
   /** What it starts from. */
   init: Init
+  /** f16 halves its memory, for weights of convolutions that are not trained; what is saved is rounded then. */
+  dtype: 'f32' | 'f16' = 'f32'
   /** What it starts from instead: read when it is placed, so that a model never is in memory beside its file. */
   #loaded: SavedTensor | null = null
   #tensor: Tensor | null
@@ -81,7 +83,8 @@ export abstract class Variable implements Stored {
   place(device: Device, stream: Stream): void {
     if (this.#tensor?.device === device) return
     if (this.#tensor) throw new Error('a model stays on its device: save its state and load it into another model')
-    this.#tensor = Tensor.from(device, this.#loaded ? this.#decode(this.#loaded) : this.#draw(stream), this.shape)
+    const data = this.#loaded ? this.#decode(this.#loaded) : this.#draw(stream)
+    this.#tensor = Tensor.from(device, data, this.shape, this.dtype)
     this.#loaded = null
   }
 

@@ -18,6 +18,7 @@ const ENGINE = [
   'kernel',
   'profile',
   'random',
+  'half',
   'tensor',
   'tune',
   'elements',

@@ -65,6 +65,9 @@ test('every shader file is part of some kernel', () => {
   }
 })
 
+// Half precision: reading it makes it one of all kernels.
+for (const kernel of [...Kernel.all]) kernel.half
+
 for (const kernel of Kernel.all.filter(({ name }) => name !== 'broken' && name !== 'k'))
   test(kernel.name, async () => {
     assert.is(await faultOf(kernel), null)

@@ -88,7 +88,7 @@ export interface BatchNorm2dOptions {
  * (x − mean) / √(variance + eps) · weight + bias by channel, over N, H and W (Ioffe and Szegedy 2015), then + residual
  * and max(…, 0) where they are asked for. Training normalises with the biased variance of the batch and moves runningVar
  * towards the unbiased one, as PyTorch does.
- * @param x [N, H, W, C]
+ * @param x [N, H, W, C], of f32 or f16, as the residual and the result are; all else is of f32
  * @throws ShapeError when a statistic or parameter is not [C], the residual not of x's shape, or when there is one value
  *   a channel to train on.
  */
@@ -170,7 +170,7 @@ interface Normalised {
 
 function normalise(x: Tensor, layout: Layout, options: BatchNorm2dOptions, after: Flags): Normalised {
   const { device } = x
-  const y = empty(device, x.shape)
+  const y = empty(device, x.shape, x.dtype)
   const normals = options.training ? batchNormals(x, layout, options) : runningNormals(device, layout, options)
   const { params, workgroups } = sliceToApply(device, layout)
   const bindings = [x, normals, options.residual ?? x, y]
@@ -183,7 +183,7 @@ function normaliseSmall(x: Tensor, layout: Layout, options: BatchNorm2dOptions, 
   const { device } = x
   const { channels } = layout
   const { weight, bias, residual, runningMean, runningVar, momentum = DEFAULT_MOMENTUM, eps = DEFAULT_EPS } = options
-  const y = empty(device, x.shape)
+  const y = empty(device, x.shape, x.dtype)
   const normals = emptyNormals(device, channels)
   const bindings = [x, weight, bias, residual ?? x, normals, runningMean, runningVar, y]
   const params = { ...layout, ...after, momentum, eps }

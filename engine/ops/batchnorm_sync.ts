@@ -53,7 +53,7 @@ export function syncBatchNorm2d(x: Tensor, options: Omit<BatchNorm2dOptions, 'tr
   const { normals, y, rows } = scope(() => {
     const joined = joinStatistics(x, layout, sync)
     const normals = normalsOf(joined, layout, options)
-    const y = empty(device, x.shape)
+    const y = empty(device, x.shape, x.dtype)
     const { params, workgroups } = sliceToApply(device, layout)
     const bindings = [x, normals, residual ?? x, y]
     applyKernel.for(layout.channels).run(device, { ...params, ...flags(relu, residual) }, bindings, workgroups)

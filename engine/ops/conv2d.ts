@@ -6,6 +6,7 @@ import columnsToImageSource from '../shaders/conv2d_columns_to_image.wgsl'
 import { empty, type Shape, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
 import { type Epilogue, type Gemm, gemm, gemmOverRows, gemmVariant, transposedWeight } from './gemm.ts'
+import { half } from './half.ts'
 import { padImages } from './pad_images.ts'
 import { matrixRows, type Patches } from './patches.ts'
 import { resizeRows } from './resize.ts'
@@ -58,7 +59,7 @@ export interface Conv2dLayout {
  * weight[kh, kw, c, o], where x is zero outside the image. `scale`, `residual` and `relu` spare what follows a
  * convolution in a residual block passes of its own. They have no gradients; batchNorm2d has, for use in training.
  * @param x [N, H, W, C]
- * @param weight [KH, KW, C / groups, O]
+ * @param weight [KH, KW, C / groups, O]; where it is of f16, x is brought to that, and the residual and the result are of it
  * @returns [N, OH, OW, O], OH = ⌊(H + 2·padding − dilation·(KH − 1) − 1) / stride⌋ + 1
  * @throws ShapeError when the shapes or options do not fit; Error when `scale`, `residual` or `relu` is given and a
  *   gradient wanted.
@@ -69,9 +70,12 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   if ((scale || residual || relu) && wantsGrad([x, weight, bias, scale, residual]))
     throw new Error('conv2d: scale, residual and relu have no gradients: use noGrad, or ops that have them')
   const inGroups = layout.groups > 1
-  const out = empty(x.device, [layout.images, layout.outHeight, layout.outWidth, layout.outputs])
-  if (inGroups) groupedForward(layout, x, weight, options, out)
-  else forward(layout, x, weight, options, out)
+  const out = empty(x.device, [layout.images, layout.outHeight, layout.outWidth, layout.outputs], weight.dtype)
+  scope(() => {
+    const operand = weight.dtype === 'f16' ? half(x) : x
+    if (inGroups) groupedForward(layout, operand, weight, options, out)
+    else forward(layout, operand, weight, options, out)
+  })
   return record('conv2d', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy, received) => [
     x.requiresGrad ? (inGroups ? groupedData : dataGradient)(layout, dy, weight, () => received(x)) : null,
     weight.requiresGrad ? (inGroups ? groupedWeight : weightGradient)(layout, x, dy) : null,
@@ -261,6 +265,9 @@ function layoutOf(x: Tensor, weight: Tensor, options: Conv2dOptions): Conv2dLayo
   const check = (fits: boolean, message: () => string) => {
     if (!fits) throw new ShapeError(`conv2d: ${message()} (x is ${show(x.shape)}, weight ${show(weight.shape)})`)
   }
+  const { dtype } = weight
+  check(x.dtype === 'f32' || x.dtype === dtype, () => `weight is of ${dtype}, x of ${x.dtype}`)
+  check(!residual || residual.dtype === dtype, () => `weight is of ${dtype}, residual of ${residual!.dtype}`)
   check(x.shape.length === 4, () => 'x must be [N, H, W, C]')
   check(weight.shape.length === 4, () => 'weight must be [KH, KW, C / groups, O]')
   for (const [name, value, least] of [

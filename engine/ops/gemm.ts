@@ -151,7 +151,7 @@ function padForSubgroups(product: Gemm): Gemm {
     scale: toColumns(product.scale),
     bias: toColumns(product.bias),
     residual: toColumns(product.residual),
-    out: columns === product.columns ? out : empty(out.device, [out.size / product.columns, columns]),
+    out: columns === product.columns ? out : empty(out.device, [out.size / product.columns, columns], out.dtype),
     columns,
   }
 }

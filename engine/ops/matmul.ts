@@ -74,6 +74,8 @@ function product(a: Tensor, b: Tensor, depth: number, transposeA: boolean, trans
 function sharedDepth(op: string, a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): number {
   for (const matrix of [a, b])
     if (matrix.shape.length !== 2) throw new ShapeError(`${op} multiplies matrices, given ${show(matrix.shape)}`)
+  const narrow = [a, b].find(({ dtype }) => dtype !== 'f32')
+  if (narrow) throw new ShapeError(`${op} multiplies matrices of f32, given ${show(narrow.shape)} of ${narrow.dtype}`)
   const [ofA, ofB] = [a.shape[transposeA ? 0 : 1], b.shape[transposeB ? 1 : 0]]
   if (ofA === ofB) return ofA
   const name = (tensor: Tensor, transposed: boolean) => show(tensor.shape) + (transposed ? ' transposed' : '')

@@ -15,7 +15,7 @@ const FLOATS = 256
  */
 export function padImages(x: Tensor, outHeight: number, outWidth: number, padding: number): Tensor {
   const [images, height, width, channels] = x.shape
-  const out = empty(x.device, [images, outHeight, outWidth, channels])
+  const out = empty(x.device, [images, outHeight, outWidth, channels], x.dtype)
   const params = { height, width, channels, outHeight, outWidth, padding }
   const parts = Math.ceil((outWidth * channels) / FLOATS)
   padKernel.run(x.device, params, [x, out], [parts, outHeight, images])

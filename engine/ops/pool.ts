@@ -30,7 +30,7 @@ export interface MaxPool2dOptions {
 /**
  * The greatest value of each window, as torch.nn.MaxPool2d: of equal values the first takes the gradient, and a NaN
  * wins over every number.
- * @param x [N, H, W, C]; the result is [N, ⌊(H + 2·padding − kernelSize) / stride⌋ + 1, likewise for W, C]
+ * @param x [N, H, W, C], of f32 or f16; the result is [N, ⌊(H + 2·padding − kernelSize) / stride⌋ + 1, likewise for W, C]
  * @throws ShapeError when x is no image or smaller than a window, RangeError when an option is out of range.
  */
 export function maxPool2d(x: Tensor, { kernelSize, stride = kernelSize, padding = 0 }: MaxPool2dOptions): Tensor {
@@ -51,7 +51,7 @@ export function maxPool2d(x: Tensor, { kernelSize, stride = kernelSize, padding 
   const { device } = x
   const params = { height, width, channels, outHeight, outWidth, kernelSize, stride, padding }
   const [out, winners] = scope(() => {
-    const out = empty(device, [batch, outHeight, outWidth, channels])
+    const out = empty(device, [batch, outHeight, outWidth, channels], x.dtype)
     const winners = empty(device, out.shape, 'u32')
     const pixels = batch * outHeight * outWidth
     const groups = workgroups(device, pixels / PIXELS, channels)
@@ -72,7 +72,7 @@ export function maxPool2d(x: Tensor, { kernelSize, stride = kernelSize, padding 
 /**
  * Means over windows that divide the image into rows × columns, whatever its size, as torch.nn.AdaptiveAvgPool2d.
  * Along an axis of `size`, window i of `parts` covers [⌊i·size/parts⌋, ⌈(i+1)·size/parts⌉).
- * @param x [N, H, W, C]; the result is [N, rows, columns, C]
+ * @param x [N, H, W, C], of f32 or f16; the result is [N, rows, columns, C] of f32
  * @throws ShapeError when x is no image, RangeError when there is no output.
  */
 export function adaptiveAvgPool2d(x: Tensor, [outHeight, outWidth]: readonly [rows: number, columns: number]): Tensor {

@@ -8,7 +8,7 @@ const resizeKernel = new Kernel('resize_channels', resizeSource)
 /** x, [..., from], as [rows, to]: each row cut short or filled up with zeros. x itself where nothing changes. */
 export function resizeRows(x: Tensor, from: number, to: number): Tensor {
   if (from === to) return x
-  const out = empty(x.device, [x.size / from, to])
+  const out = empty(x.device, [x.size / from, to], x.dtype)
   resizeRowsInto(out, x, from, to)
   return out
 }

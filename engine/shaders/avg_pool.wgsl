@@ -12,7 +12,7 @@ const LANES: u32 = 16;
 const PIXELS: u32 = 4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Values>;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> out: array<Values>;
 
 @compute @workgroup_size(LANES, PIXELS)
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var sum = Values();
   for (var iy = top; iy < bottom; iy++) {
     for (var ix = left; ix < right; ix++) {
-      sum += x[((image * params.height + iy) * params.width + ix) * steps + step];
+      sum += Values(x[((image * params.height + iy) * params.width + ix) * steps + step]);
     }
   }
   out[pixel * steps + step] = sum / f32((bottom - top) * (right - left));

@@ -12,10 +12,10 @@ const LANES: u32 = 16;
 const SLICES: u32 = 4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Values>;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read> normals: array<Normal>;
-@group(0) @binding(3) var<storage, read> residual: array<Values>;
-@group(0) @binding(4) var<storage, read_write> out: array<Values>;
+@group(0) @binding(3) var<storage, read> residual: array<Stored>;
+@group(0) @binding(4) var<storage, read_write> out: array<Stored>;
 
 @compute @workgroup_size(LANES, SLICES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
@@ -28,10 +28,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let normal = normals[step];
   var at = first * steps + step;
   for (var row = 0u; row < count; row++) {
-    var y = normalised(x[at], normal);
-    if (params.hasResidual == 1) { y += residual[at]; }
+    var y = normalised(Values(x[at]), normal);
+    if (params.hasResidual == 1) { y += Values(residual[at]); }
     if (params.relu == 1) { y = select(y, Values(), y < Values()); } // not max, which may lose a NaN
-    out[at] = y;
+    out[at] = Stored(y);
     at += steps;
   }
 }

@@ -1,5 +1,5 @@
 // Shared: the mean of some rows of one step of channels, and the sum of squared differences from it. Behind width1.wgsl
-// or width4.wgsl; the kernel binds x: [rows, channels].
+// or width4.wgsl; the kernel binds x: [rows, channels] of Stored.
 //
 // CHUNK rows at a time are summed as d = x − origin with the chunk's first value as origin (Chan, Golub and LeVeque 1983:
 // shifted data). As origin is one of n values, (origin − mean)² ≤ squares, so that the subtraction at the end magnifies
@@ -15,11 +15,11 @@ fn statisticsOf(step: u32, steps: u32, firstRow: u32, rows: u32) -> Statistics {
   for (var done = 0u; done < rows; done += CHUNK) {
     let count = min(CHUNK, rows - done);
     var at = (firstRow + done) * steps + step;
-    let origin = x[at];
+    let origin = Values(x[at]);
     var sum = Values();
     var sumOfSquares = Values();
     for (var row = 0u; row < count; row++) {
-      let d = x[at] - origin;
+      let d = Values(x[at]) - origin;
       sum += d;
       sumOfSquares += d * d;
       at += steps;

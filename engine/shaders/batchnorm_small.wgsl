@@ -12,14 +12,14 @@ struct Params { rows: u32, channels: u32, momentum: f32, eps: f32, relu: u32, ha
 const LANES: u32 = 8;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Values>;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read> weight: array<Values>;
 @group(0) @binding(3) var<storage, read> bias: array<Values>;
-@group(0) @binding(4) var<storage, read> residual: array<Values>;
+@group(0) @binding(4) var<storage, read> residual: array<Stored>;
 @group(0) @binding(5) var<storage, read_write> normals: array<Normal>;
 @group(0) @binding(6) var<storage, read_write> runningMean: array<Values>;
 @group(0) @binding(7) var<storage, read_write> runningVar: array<Values>;
-@group(0) @binding(8) var<storage, read_write> out: array<Values>;
+@group(0) @binding(8) var<storage, read_write> out: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -35,9 +35,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   normals[step] = normal;
   for (var row = 0u; row < params.rows; row++) {
     let at = row * steps + step;
-    var y = normalised(x[at], normal);
-    if (params.hasResidual == 1) { y += residual[at]; }
+    var y = normalised(Values(x[at]), normal);
+    if (params.hasResidual == 1) { y += Values(residual[at]); }
     if (params.relu == 1) { y = select(y, Values(), y < Values()); }
-    out[at] = y;
+    out[at] = Stored(y);
   }
 }

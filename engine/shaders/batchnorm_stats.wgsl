@@ -14,7 +14,7 @@ const LANES: u32 = 16;
 const SLICES: u32 = 4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Values>;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> means: array<Values>;
 @group(0) @binding(3) var<storage, read_write> squares: array<Values>;
 

@@ -3,13 +3,14 @@
 //
 //   x:      [images, height, width, channels]
 //   weight: [kernelHeight, kernelWidth, groupChannels, outputs]
-//   out:    [images, outHeight, outWidth, outputs], size floats
+//   out:    [images, outHeight, outWidth, outputs], size numbers
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> weight: array<Element>;
 
 alias Outputs = f32;
+alias Stored = Element;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -32,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       if (iw >= params.width) { continue; }
       let first = ((image + ih) * params.width + iw) * params.channels + firstChannel;
       let tap = (kh * params.kernelWidth + kw) * params.groupChannels * params.outputs + output;
-      for (var c = 0u; c < params.groupChannels; c++) { sum += x[first + c] * weight[tap + c * params.outputs]; }
+      for (var c = 0u; c < params.groupChannels; c++) { sum += f32(x[first + c]) * f32(weight[tap + c * params.outputs]); }
     }
   }
   finish(sum, affineOf(output), i);

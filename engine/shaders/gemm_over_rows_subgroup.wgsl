@@ -21,6 +21,9 @@ fn main(
   let firstElement = tile / params.columnTiles * 32;
   let quad = tile % params.columnTiles * 16 + lane;
   let quads = params.columns / 4;
+  // Quads beyond the last column are read as the last, and not written.
+  let near = min(quad, quads - 1);
+  let far = min(quad + 8, quads - 1) - near;
   let channelQuads = params.channels / 4;
 
   // Where this lane's elements are, relative to the patch of output pixel (0, 0).
@@ -47,10 +50,10 @@ fn main(
     let second = row + 1 < last && outW + 1 < params.gridWidth;
     let a0 = pixelQuad(pixels, h, w, channelQuads, channelQuad);
     let a1 = select(vec4f(), pixelQuad(pixels, h, w + params.step, channelQuads, channelQuad), second);
-    let g0 = row * quads + quad;
+    let g0 = row * quads + near;
     let g1 = select(g0, g0 + quads, second);
-    let b0 = Row(dy[g0], dy[g0 + 8]);
-    let b1 = Row(dy[g1], dy[g1 + 8]);
+    let b0 = Row(dy[g0], dy[g0 + far]);
+    let b1 = Row(dy[g1], dy[g1 + far]);
     addRows(&sums[0], vec2f(a0.x, a1.x), b0, b1);
     addRows(&sums[1], vec2f(a0.y, a1.y), b0, b1);
     addRows(&sums[2], vec2f(a0.z, a1.z), b0, b1);

@@ -5,10 +5,11 @@
 // rows, the quads of columns `lane` and `lane + 8`.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec2f>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<vec2<Element>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<Element>>;
 
 alias Outputs = vec4f;
+alias Stored = vec4<Element>;
 
 @compute @workgroup_size(8)
 fn main(
@@ -21,6 +22,9 @@ fn main(
   let firstRow = tile / params.columnTiles * 32;
   let quad = tile % params.columnTiles * 16 + lane;
   let quads = params.columns / 4;
+  // Quads beyond the last column are read as the last, and not written.
+  let near = min(quad, quads - 1);
+  let far = min(quad + 8, quads - 1) - near;
 
   // Lane i loads the patches of rows i, i + 8, i + 16 and i + 24.
   var origins: array<Origin, 4>;
@@ -46,14 +50,14 @@ fn main(
         inside[r] = pixel != OUTSIDE;
         pair[r] = select(0, pixel * params.pixelStride / 2, inside[r]);
       }
-      w = weightTap(tapH, tapW) * params.depth * quads + quad;
+      w = weightTap(tapH, tapW) * params.depth * quads + near;
     }
     var a: array<vec2f, 4>;
     let whole = 2 * k + 1 < params.depth; // or half a pair: what follows an odd depth is no part of it
-    for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], vec2(inside[r], inside[r] && whole)); }
-    let b0 = Row(weight[w], weight[w + 8]);
+    for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), vec2f(x[pair[r] + k]), vec2(inside[r], inside[r] && whole)); }
+    let b0 = Row(vec4f(weight[w]), vec4f(weight[w + far]));
     let next = select(w, w + quads, whole);
-    let b1 = Row(weight[next], weight[next + 8]);
+    let b1 = Row(vec4f(weight[next]), vec4f(weight[next + far]));
     addRows(&sums[0], a[0], b0, b1);
     addRows(&sums[1], a[1], b0, b1);
     addRows(&sums[2], a[2], b0, b1);
@@ -62,7 +66,7 @@ fn main(
     k++;
   }
 
-  var affines = array<Affine, 2>(affineOf(quad), affineOf(quad + 8));
+  var affines = array<Affine, 2>(affineOf(near), affineOf(near + far));
   // A copy to index in a loop, which the sums, held in registers, cannot be; a loop, since code for each row by itself
   // takes a driver many times as long to compile.
   var results = sums;

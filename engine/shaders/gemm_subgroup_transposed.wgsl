@@ -5,10 +5,11 @@
 // `lane` + 8 c, c < 8: element c % 4 of its quad c / 4.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec2f>;
-@group(0) @binding(2) var<storage, read> weight: array<vec2f>;
+@group(0) @binding(1) var<storage, read> x: array<vec2<Element>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec2<Element>>;
 
 alias Outputs = f32;
+alias Stored = Element;
 
 @compute @workgroup_size(8)
 fn main(
@@ -49,9 +50,9 @@ fn main(
       for (var c = 0u; c < 8; c++) { w[c] = (firstColumn + min(column + 8 * c, params.columns - 1)) * pairs; }
     }
     var a: array<vec2f, 4>;
-    for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), x[pair[r] + k], inside[r]); }
+    for (var r = 0u; r < 4; r++) { a[r] = select(vec2f(), vec2f(x[pair[r] + k]), inside[r]); }
     var b: array<vec2f, 8>;
-    for (var c = 0u; c < 8; c++) { b[c] = weight[w[c] + k]; }
+    for (var c = 0u; c < 8; c++) { b[c] = vec2f(weight[w[c] + k]); }
     let b0 = Row(vec4f(b[0].x, b[1].x, b[2].x, b[3].x), vec4f(b[4].x, b[5].x, b[6].x, b[7].x));
     let b1 = Row(vec4f(b[0].y, b[1].y, b[2].y, b[3].y), vec4f(b[4].y, b[5].y, b[6].y, b[7].y));
     addRows(&sums[0], a[0], b0, b1);

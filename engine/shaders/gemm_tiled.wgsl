@@ -8,10 +8,11 @@
 //   TRANSPOSED: 0 for a weight [taps, depth, columns], 1 for [taps, columns, depth]
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> weight: array<Element>;
 
 alias Outputs = f32;
+alias Stored = Element;
 
 const TRANSPOSED: u32 = 0;
 const TILE: u32 = 64;
@@ -60,7 +61,7 @@ fn main(
       let pixel = pixelUnder(origins[i], tapH, tapW);
       let inside = pixel != OUTSIDE && k < depth;
       let at = select(0, pixel * params.pixelStride + channel, inside);
-      xTile[alongDepth * PITCH + across + 16 * i] = select(0, x[at], inside);
+      xTile[alongDepth * PITCH + across + 16 * i] = select(0, f32(x[at]), inside);
     }
     if (TRANSPOSED == 1) {
       let first = weightTap(tapH, tapW) * params.columns * params.depth + channel;
@@ -68,7 +69,7 @@ fn main(
         let column = firstColumn + across + 16 * i;
         let inside = column < params.columns && k < depth;
         let at = select(0, first + column * params.depth, inside);
-        weightTile[alongDepth * PITCH + across + 16 * i] = select(0, weight[at], inside);
+        weightTile[alongDepth * PITCH + across + 16 * i] = select(0, f32(weight[at]), inside);
       }
     } else {
       let column = firstColumn + thread % TILE;
@@ -76,7 +77,7 @@ fn main(
         let row = thread / TILE + 4 * i;
         let inside = column < params.columns && start + row < depth;
         let at = select(0, weightRow(start + row) * params.columns + column, inside);
-        weightTile[row * PITCH + thread % TILE] = select(0, weight[at], inside);
+        weightTile[row * PITCH + thread % TILE] = select(0, f32(weight[at]), inside);
       }
     }
     workgroupBarrier();

@@ -19,8 +19,8 @@ const RUNS: u32 = 4;
 const PIXELS: u32 = 4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Values>;
-@group(0) @binding(2) var<storage, read_write> out: array<Values>;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
+@group(0) @binding(2) var<storage, read_write> out: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> winners: array<Indices>;
 
 // Integers in the order of the floats they come from, -0 and 0 alike, every NaN above all numbers. (Comparing floats
@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var iy = top; iy < bottom; iy++) {
       for (var ix = left; ix < right; ix++) {
         let at = iy * params.width + ix;
-        let values = x[(origin + at) * steps + step];
+        let values = Values(x[(origin + at) * steps + step]);
         let order = orderOf(values);
         let wins = (order > bestOrder) | (order == Indices(0xffffffff));
         best = select(best, values, wins);
@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         winner = select(winner, Indices(at), wins);
       }
     }
-    out[pixel * steps + step] = best;
+    out[pixel * steps + step] = Stored(best);
     winners[pixel * steps + step] = winner;
 
     ox++;

@@ -2,13 +2,16 @@
 //
 //   x:   [images, height, width, channels]
 //   out: [images, outHeight, outWidth, channels]; x lies `padding` pixels from its top and left
+//   Element: f32 or f16, of both
 // A thread makes up to RUN floats of one line, LANES apart; group.x counts parts of a line, group.y lines, group.z images.
+
+alias Element = f32;
 
 struct Params { height: u32, width: u32, channels: u32, outHeight: u32, outWidth: u32, padding: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read_write> out: array<Element>;
 
 const LANES: u32 = 16;
 const RUN: u32 = 16;
@@ -25,6 +28,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var i = first; i < end; i += LANES) {
     let at = i - params.padding * params.channels; // wraps as h does
     let inside = h < params.height && at < lineFloats;
-    out[outLine + i] = select(0, x[select(0, line + at, inside)], inside);
+    out[outLine + i] = select(Element(), x[select(0, line + at, inside)], inside);
   }
 }
