@@ -1,11 +1,13 @@
 /** Matrices copied into their transposes. Unrecorded: for operands, inside ops. */
 import { Kernel } from '../kernel.ts'
 import transposeSource from '../shaders/transpose.wgsl'
+import quadsSource from '../shaders/transpose_quads.wgsl'
 import { empty, type Tensor } from '../tensor.ts'
 
-const transposeKernel = new Kernel('transpose', transposeSource)
+const elementsKernel = new Kernel('transpose', transposeSource)
+const quadsKernel = new Kernel('transpose_quads', quadsSource)
 
-/** Rows that a workgroup of the shader takes, and its RUN. */
+/** Rows and columns, or quads of them, that a workgroup of the shaders takes: their LANES and RUN. */
 const GROUP = 64
 const RUN = 16
 
@@ -13,7 +15,9 @@ const RUN = 16
 export function transposeMatrices(x: Tensor, rows: number, columns: number): Tensor {
   const matrices = x.size / (rows * columns)
   const out = empty(x.device, [matrices, columns, rows])
-  const workgroups = [Math.ceil(rows / GROUP), Math.ceil(columns / RUN), matrices] as const
-  transposeKernel.run(x.device, { rows, columns }, [x, out], workgroups)
+  const inQuads = rows % 4 === 0 && columns % 4 === 0
+  const [kernel, width] = inQuads ? [quadsKernel, 4] : [elementsKernel, 1]
+  const workgroups = [Math.ceil(rows / width / GROUP), Math.ceil(columns / width / RUN), matrices] as const
+  kernel.run(x.device, { rows, columns }, [x, out], workgroups)
   return out
 }
