@@ -9,6 +9,7 @@ import { describeAdapter, openDevice, requestOf, train } from '../../imagenet/in
 import { readChoices, startTuning, tuningFile } from '../../imagenet/tuning.ts'
 import { contents } from '../bin/commands.ts'
 import { testDevice } from '../device.ts'
+import { quietly } from '../quietly.ts'
 
 const test = suite('tuning')
 const device = await testDevice()
@@ -139,16 +140,6 @@ async function trained(name: string, environment: Record<string, string>): Promi
     }
   }
   return contents(join(output, 'Exp_ResNet18_Kakuritsu.safetensors')).tensors
-}
-
-async function quietly<T>(run: () => Promise<T>): Promise<T> {
-  const { log } = console
-  console.log = () => {}
-  try {
-    return await run()
-  } finally {
-    console.log = log
-  }
 }
 
 test('with a seed, a run gives the same bits without tuning, with, and with whatever the cache says', async () => {
