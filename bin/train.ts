@@ -5,6 +5,7 @@ import {
   DECODERS,
   DEFAULTS,
   openDevice,
+  PRECISIONS,
   PROFILING_TOGGLES_OFF,
   parseCount,
   parseHeadNoise,
@@ -52,6 +53,11 @@ const command = new Command('train')
   )
   .option('--freeze', 'train the head only, on a base of random weights')
   .option('--freeze-bn', `keep a frozen base's BatchNorm from using and tracking batch statistics`)
+  .addOption(
+    new Option('--precision <type>', 'of a frozen base; f16 halves its memory')
+      .choices([...PRECISIONS])
+      .default(DEFAULTS.precision),
+  )
   .optionsGroup('How to train:')
   .option('--epochs <n>', 'epochs in all', count('--epochs', 0), DEFAULTS.epochs)
   .option('--start-epoch <n>', 'epoch to start at', count('--start-epoch', 0), DEFAULTS.startEpoch)

@@ -43,6 +43,7 @@ export {
   type TrainOptions,
   type TrainRequest,
 } from './options.ts'
+export { PRECISIONS, type Precision, setPrecision } from './precision.ts'
 export type { Answer, Prediction } from './predict/answer.ts'
 export { IMAGENET_CLASSES } from './predict/class_names.ts'
 export { type Classifier, type ClassifierOptions, openClassifier } from './predict/classifier.ts'

@@ -3,6 +3,7 @@ import type { MaskGradient } from '../engine/index.ts'
 import type { Arch, HeadNoise, ResNetName } from '../nn/index.ts'
 import type { DecoderName } from './decoder.ts'
 import { UsageError } from './errors.ts'
+import type { Precision } from './precision.ts'
 
 export interface TrainOptions {
   /** An ImageFolder, or `mnist`. */
@@ -36,6 +37,8 @@ export interface TrainOptions {
   freeze: boolean
   /** Keeps the frozen base's BatchNorm in eval mode while the head trains. */
   freezeBn: boolean
+  /** Of the frozen base's weights and activations. */
+  precision: Precision
   /** Undefined: drawn anew, and recorded. */
   seed?: number
   dummy: boolean
@@ -74,6 +77,7 @@ export const DEFAULTS: TrainOptions = {
   switch: false,
   freeze: false,
   freezeBn: false,
+  precision: 'f32',
   dummy: false,
   imageSize: 224,
   decoder: 'auto',

@@ -24,6 +24,7 @@ import {
 } from './metrics.ts'
 import { ExperimentNet } from './model.ts'
 import { isFrozen, SCHEDULE, type SettledOptions } from './options.ts'
+import { setPrecision } from './precision.ts'
 import { StepProfile } from './profile.ts'
 import { startProgress } from './progress.ts'
 import { rehearsed } from './rehearsal.ts'
@@ -70,6 +71,7 @@ export class Run {
     this.#model = new ExperimentNet(options, dataset.train.classes.length, this.#generator)
     if (checkpoint) checkpoint.loadModel(this.#model)
     else if (weights) loadBaseFrom(this.#model.base, weights)
+    setPrecision(this.#model.base, options.precision, device)
     this.#model.to(device, { seed })
     if (isFrozen(options)) this.#model.base.requiresGrad(false)
     const { lr, momentum, weightDecay } = options

@@ -31,6 +31,10 @@ export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoi
     console.error('train: no --resume: this evaluates random weights')
   if (merged.freezeBn && !isFrozen(merged))
     throw new UsageError('--freeze-bn is for a frozen base: add --pretrained or --freeze')
+  if (merged.precision === 'f16' && !isFrozen(merged))
+    throw new UsageError(
+      '--precision f16 is for a frozen base (gradients would need their loss scaled, which is not done): add --pretrained or --freeze',
+    )
   if (merged.cacheFeatures !== undefined && !merged.evaluate) refuseWithoutFeatures(merged)
   return {
     ...merged,
