@@ -111,16 +111,26 @@ function baseOf(model: ReadonlyMap<string, SavedTensor>): ResNetName {
 
 const BASE_PREFIX = 'base.'
 
+interface RunContents {
+  state: RunState
+  options: SettledOptions
+  parts: RunParts
+  /** Names of the classes, by which their numbers can be told later. */
+  classes: readonly string[]
+  /** Whether it is the best so far. */
+  best: boolean
+}
+
 /**
  * Writes `Exp_<Base>_<arch>.safetensors` in `folder`, and a copy as `…_best.safetensors` when this is the best so far.
  * Returns the file's path.
  */
 export async function saveRunCheckpoint(
   folder: string,
-  { state, options, parts, best }: { state: RunState; options: SettledOptions; parts: RunParts; best: boolean },
+  { state, options, parts, classes, best }: RunContents,
 ): Promise<string> {
   const { base, arch, seed } = options
-  const info: CheckpointInfo = { ...state, totals: { ...state.totals }, base, arch, seed, options }
+  const info: CheckpointInfo = { ...state, totals: { ...state.totals }, base, arch, seed, options, classes }
   const path = join(folder, checkpointName(options))
   writeFileAtomic(path, await encodeCheckpoint(info, parts))
   if (best) {

@@ -263,7 +263,8 @@ export class Run {
   }
 
   #save(best: boolean): Promise<string> {
-    const contents = { state: this.#state, options: this.#options, parts: this.#parts, best }
+    const { classes } = this.#trainLoader.source
+    const contents = { state: this.#state, options: this.#options, parts: this.#parts, classes, best }
     return saveRunCheckpoint(this.#options.output, contents)
   }
 

@@ -29,6 +29,8 @@ export interface CheckpointInfo {
   totals: Record<string, number>
   /** All options of the run. */
   options: object
+  /** A name a class. */
+  classes?: readonly string[]
 }
 
 export interface Checkpoint {
@@ -116,6 +118,7 @@ export function readCheckpoint(file: { tensors: ReadonlyMap<string, SavedTensor>
       bestAcc1: number('best_acc1', json(metadata, 'best_acc1')),
       totals: numbers('totals', totals),
       options: object(metadata, 'options'),
+      ...('classes' in metadata && { classes: names('classes', json(metadata, 'classes')) }),
     },
     model,
     optimizer: { name: String(name), settings: numbers('optimizer', settings), tensors: kept },
@@ -156,6 +159,12 @@ function number(key: string, value: unknown): number {
   // JSON has no NaN and no infinity: it writes null, for the loss of a run that diverged.
   if (value === null) return NaN
   if (typeof value !== 'number') throw new CheckpointError(`the checkpoint's '${key}' is no number`)
+  return value
+}
+
+function names(key: string, value: unknown): string[] {
+  if (!Array.isArray(value) || !value.every((name) => typeof name === 'string'))
+    throw new CheckpointError(`the checkpoint's '${key}' is no list of names`)
   return value
 }
 

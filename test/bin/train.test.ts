@@ -41,6 +41,7 @@ test('trains from zero on MNIST: progress lines, metrics, summary, checkpoints',
   assert.not.ok('base.fc.weight' in tensors)
   assert.is(metadata.epoch, '2')
   assert.is(metadata.arch, 'Kakuritsu')
+  assert.equal(JSON.parse(metadata.classes), [...'0123456789'])
   assert.ok(contents(join(to, CHECKPOINT.replace('.', '_best.'))).metadata.best_acc1)
 })
 
