@@ -4,8 +4,9 @@
  * them. A matrix is so many images of one pixel. Nothing is recorded here: the ops on top have the gradients.
  */
 import type { Device } from '../device.ts'
-import { Kernel, spread } from '../kernel.ts'
+import { type Constants, Kernel, spread } from '../kernel.ts'
 import epilogueSource from '../shaders/gemm_epilogue.wgsl'
+import joinSource from '../shaders/gemm_join.wgsl'
 import overRowsParamsSource from '../shaders/gemm_over_rows_params.wgsl'
 import overRowsSubgroupSource from '../shaders/gemm_over_rows_subgroup.wgsl'
 import overRowsTiledSource from '../shaders/gemm_over_rows_tiled.wgsl'
@@ -17,7 +18,7 @@ import tiledSource from '../shaders/gemm_tiled.wgsl'
 import { empty, type Shape, scope, Tensor } from '../tensor.ts'
 import { asOneLine, everywhere, type Patches, type Placement, withoutPadding } from './patches.ts'
 import { resizeRows, resizeRowsInto } from './resize.ts'
-import { sumInSlices } from './slices.ts'
+import { GPU_WORKGROUPS, sumInSlices } from './slices.ts'
 import { transposeMatrices } from './transpose.ts'
 
 /**
@@ -32,14 +33,27 @@ interface Kernels {
   transposed: Kernel
   overRows: Kernel
   tile: { rows: number; columns: number }
+  /** The first two for a depth in slices, each of at least `least` and a multiple of it; absent where they take none. */
+  sliced?: { straight: Kernel; transposed: Kernel; least: number }
 }
+
+const joinKernel = new Kernel('gemm_join', [patchesSource, epilogueSource, joinSource])
+
+const tiled = (name: string, constants: Constants) =>
+  new Kernel(name, [patchesSource, epilogueSource, tiledSource], constants)
 
 const kernels: Record<GemmVariant, Kernels> = {
   tiled: {
-    straight: new Kernel('gemm_tiled', [patchesSource, epilogueSource, tiledSource]),
-    transposed: new Kernel('gemm_tiled_transposed', [patchesSource, epilogueSource, tiledSource], { TRANSPOSED: 1 }),
+    straight: tiled('gemm_tiled', {}),
+    transposed: tiled('gemm_tiled_transposed', { TRANSPOSED: 1 }),
     overRows: new Kernel('gemm_over_rows_tiled', [overRowsParamsSource, overRowsTiledSource]),
     tile: { rows: 64, columns: 64 },
+    // Eight steps of DEPTH: a slice costs each of its results one store and one load.
+    sliced: {
+      straight: tiled('gemm_tiled_sliced', { Stored: 'f32' }),
+      transposed: tiled('gemm_tiled_sliced_transposed', { Stored: 'f32', TRANSPOSED: 1 }),
+      least: 128,
+    },
   },
   subgroup: {
     straight: new Kernel('gemm_subgroup', [subgroupRowsSource, patchesSource, epilogueSource, subgroupSource]),
@@ -156,16 +170,41 @@ function padForSubgroups(product: Gemm): Gemm {
   }
 }
 
-function dispatch({ straight, transposed, tile }: Kernels, product: Gemm): void {
+function dispatch({ straight, transposed, tile, sliced }: Kernels, product: Gemm): void {
   const { x, weight, out, rows, depth, columns } = product
   const { device } = out
   const { patches, placement } = withoutPadding(product.patches, product.placement ?? everywhere(product.patches))
   const columnTiles = Math.ceil(columns / tile.columns)
   const tiles = Math.ceil(rows / tile.rows) * columnTiles
-  const sizes = { rows, depth, columns, columnTiles, tiles }
-  const kernel = product.transposed ? transposed : straight
-  const params = { ...sizes, ...patches, ...placement, ...epilogueFlags(product) }
-  kernel.run(device, params, [x, weight, ...epilogueBindings(product, weight), out], spread(device, tiles, 1))
+  const wholeDepth = depth * patches.tapsH * patches.tapsW
+  const whole = { slices: 1, sliceDepth: wholeDepth }
+  const { slices, sliceDepth } = sliced ? cutDepth(device, tiles, wholeDepth, sliced.least) : whole
+  const geometry = { rows, depth, columns, columnTiles, tiles, slices, sliceDepth, ...patches, ...placement }
+  const params = { ...geometry, ...epilogueFlags(product) }
+  const bindings = [...epilogueBindings(product, weight), out]
+  const workgroups = spread(device, tiles, 1)
+  if (!sliced || slices === 1) {
+    const kernel = product.transposed ? transposed : straight
+    kernel.run(device, params, [x, weight, ...bindings], workgroups)
+    return
+  }
+  scope(() => {
+    const parts = empty(device, [slices, rows, columns])
+    const kernel = product.transposed ? sliced.transposed : sliced.straight
+    const nothing = { ...geometry, ...epilogueFlags({}) }
+    kernel.run(device, nothing, [x, weight, ...epilogueBindings({}, weight), parts], [...workgroups, slices])
+    joinKernel.run(device, params, [parts, weight, ...bindings], spread(device, rows * columns, 64))
+  })
+}
+
+/**
+ * How a sum of `depth` is cut: into slices where one for each tile of the result would leave a large GPU idle, as those of
+ * one image do. The few cores of a software adapter have enough to do, unless a test forces what a GPU would take.
+ */
+function cutDepth(device: Device, tiles: number, depth: number, least: number) {
+  const wanted = device.software && forced !== 'tiled' ? 1 : Math.max(1, Math.floor(GPU_WORKGROUPS / tiles))
+  const sliceDepth = Math.max(least, roundUp(Math.ceil(depth / wanted), least))
+  return { slices: Math.max(1, Math.ceil(depth / sliceDepth)), sliceDepth }
 }
 
 /** Rows from which a weight is transposed in less time than a subgroup kernel loses by one that is not. */

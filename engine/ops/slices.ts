@@ -12,8 +12,11 @@ import { empty, type Shape, scope, sizeOf, type Tensor } from '../tensor.ts'
 const sumRowsKernel = new Kernel('sum_rows', sumRowsSource)
 const sumSlicesKernel = new Kernel('sum_slices', sumSlicesSource)
 
-/** Workgroups that keep a device busy: a few for each core of a CPU, a few for each multiprocessor of a large GPU. */
-const busyWorkgroups = (device: Device) => (device.software ? 16 : 512)
+/** Workgroups that keep a large GPU busy: a few for each multiprocessor. */
+export const GPU_WORKGROUPS = 512
+
+/** The same for a device: on a CPU a few for each core. */
+const busyWorkgroups = (device: Device) => (device.software ? 16 : GPU_WORKGROUPS)
 
 /** Rows below which a slice is not worth its share of the second pass. */
 const SLICE_ROWS = 128

@@ -3,7 +3,8 @@
 //
 // For any device and any size. A workgroup makes a tile of 64 rows × 64 columns, a thread 4 × 4 of it: rows
 // threadRow + 16 i, columns threadColumn + 16 j. The depth, all taps and channels in one, goes by in steps of DEPTH,
-// for which the workgroup stages both operands in its memory.
+// for which the workgroup stages both operands in its memory. group.z counts slices of sliceDepth, a multiple of DEPTH.
+// Where there are several, out is [slices, rows, columns], floats (`Stored`), and nothing follows: gemm_join.wgsl goes on.
 //
 //   TRANSPOSED: 0 for a weight [taps, depth, columns], 1 for [taps, columns, depth]
 
@@ -49,9 +50,9 @@ fn main(
   var origins: array<Origin, 4>;
   for (var i = 0u; i < 4; i++) { origins[i] = originOf(min(firstRow + across + 16 * i, params.rows - 1)); }
 
-  let depth = params.tapsH * params.tapsW * params.depth;
+  let depth = min(params.tapsH * params.tapsW * params.depth, (group.z + 1) * params.sliceDepth);
   var sums: array<vec4f, 4>;
-  for (var start = 0u; start < depth; start += DEPTH) {
+  for (var start = group.z * params.sliceDepth; start < depth; start += DEPTH) {
     let k = start + alongDepth;
     let tap = k / params.depth;
     let channel = k % params.depth;
@@ -95,7 +96,7 @@ fn main(
   for (var i = 0u; i < 4; i++) {
     let row = firstRow + thread / 16 + 16 * i;
     if (row >= params.rows) { break; }
-    let first = outPixel(row) * params.columns;
+    let first = select(outPixel(row), group.z * params.rows + row, params.slices > 1) * params.columns;
     let sum = sums[i];
     // Again a count that is not constant, for the sake of the compiler.
     let last = min(params.columns, firstColumn + TILE);

@@ -31,6 +31,7 @@ const cases: Case[] = [
   [[1, 12, 11, 36], [3, 3, 36, 8], { stride: 2, padding: 1 }],
   [[2, 8, 9, 34], [1, 1, 34, 70], { stride: 2 }],
   [[1, 13, 12, 20], [3, 3, 20, 8], { padding: 2, dilation: 2 }],
+  [[1, 9, 8, 66], [3, 3, 66, 34], { stride: 2, padding: 1 }],
   [[1, 15, 14, 20], [3, 3, 20, 8], { stride: 2, padding: 2, dilation: 2 }],
   [[1, 15, 14, 4], [3, 3, 4, 8], { stride: 2, padding: 2, dilation: 2 }],
   [[1, 17, 13, 18], [3, 2, 18, 4], { stride: 3, padding: 1, dilation: 2 }],

@@ -23,6 +23,7 @@ for (const variant of ['tiled', 'subgroup'] satisfies GemmVariant[]) {
     [100, 64, 64],
     [520, 33, 36],
     [3, 1000, 8],
+    [70, 264, 272],
   ])
     for (const transposeA of [false, true])
       for (const transposeB of [false, true]) {
