@@ -2,6 +2,7 @@
 import { type Device, noGrad, scope, Tensor } from '../../engine/index.ts'
 import { Generator, head, type Module, resnet, SGD } from '../../nn/index.ts'
 import { evaluateStep, type Samples, trainStep } from '../loop.ts'
+import { tuningOf } from '../tuning.ts'
 import type { RunSpec } from './plan.ts'
 import type { RunResult } from './results.ts'
 import type { Settings } from './study.ts'
@@ -72,7 +73,9 @@ async function timeBase(
   const net = resnet(base, { convOnly: true }).to(device)
   net.eval().requiresGrad(false)
   const { features } = net
-  const forward = await time(() => scope(() => noGrad(() => net.call(batch.input(device, 0, batchSize)).read())))
+  const forward = await time(device, () =>
+    scope(() => noGrad(() => net.call(batch.input(device, 0, batchSize)).read())),
+  )
   net.free()
   if (haveBase) return { forward, train: null, features }
   const whole = resnet(base, { numClasses: classes }).to(device)
@@ -91,22 +94,27 @@ async function timeHead(
   const generator = new Generator(0)
   const exp = head(spec.head.arch, { ...spec.head, features, classes, generator }).to(device)
   const train = await timeTraining(device, exp, batch)
-  const evaluate = await time(() => evaluateStep(device, exp, batch))
+  const evaluate = await time(device, () => evaluateStep(device, exp, batch))
   exp.free()
   return { train, evaluate }
 }
 
 async function timeTraining(device: Device, net: Module, batch: Samples): Promise<number> {
   const optimizer = new SGD(net.parameters(), { lr: 0, momentum: 0.9 })
-  const seconds = await time(() => trainStep(device, net, optimizer, batch))
+  const seconds = await time(device, () => trainStep(device, net, optimizer, batch))
   optimizer.zeroGrad()
   optimizer.free()
   return seconds
 }
 
-/** Seconds of one call, over some that are under way together, as in a loop. */
-async function time(work: () => Promise<unknown>): Promise<number> {
+/** Seconds of one call, over some that are under way together, as in a loop. The first one compiles, and has kernels tuned. */
+async function time(device: Device, work: () => Promise<unknown>): Promise<number> {
   await work()
+  const tuning = tuningOf(device)
+  if (tuning) {
+    await tuning.settle()
+    await work()
+  }
   const start = performance.now()
   await Promise.all(Array.from({ length: TIMED }, work))
   return (performance.now() - start) / 1000 / TIMED
@@ -122,8 +130,9 @@ function madeUp(size: number, shape: readonly number[], classes: number): Sample
   }
 }
 
-/** `40 s`, `12 min`, `5.3 h`. */
+/** `0.4 s`, `40 s`, `12 min`, `5.3 h`. */
 export function duration(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`
   if (seconds < 90) return `${Math.round(seconds)} s`
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`
   return `${(seconds / 3600).toFixed(1)} h`

@@ -4,6 +4,7 @@ import { openDataset } from '../dataset.ts'
 import { chooseDecoder } from '../decoder.ts'
 import { adapterLine, describeAdapter } from '../gpu.ts'
 import { INTERRUPTED, Interrupt } from '../interrupt.ts'
+import { startTuning } from '../tuning.ts'
 import { openBase } from './base.ts'
 import { collectResults } from './collect.ts'
 import { duration, type Estimate, estimate } from './estimate.ts'
@@ -43,6 +44,7 @@ export async function runExperiment(
   const stopped = () => interrupt.requested
   try {
     console.log(adapterLine(describeAdapter(device)))
+    startTuning(device, { repeatable: true })
     const settings = settleExperiment(options, dataset, device)
     if (!dryRun) folder.begin(settings, plan, command)
     const done = completeRuns(folder, plan)

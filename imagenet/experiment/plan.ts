@@ -68,8 +68,8 @@ export function planRuns(options: PlanOptions): RunSpec[] {
   const sweep = options.ablate.includes('p')
   const trainedP = ascending(sweep ? [...options.p, ...SWEPT_P] : options.p)
   const evaluatedP = ascending([...trainedP, ...SWEPT_P])
-  // The one that ablations change something of.
-  const p = trainedP.includes(PUBLISHED_P) ? PUBLISHED_P : trainedP[0]
+  // The one that ablations change something of: the reference.
+  const p = trainedP.reduce((best, p) => (Math.abs(p - PUBLISHED_P) < Math.abs(best - PUBLISHED_P) ? p : best))
   const runs: RunSpec[] = []
   for (let i = 0; i < seeds; i++) {
     const add = (variant: RunSpec['variant'], head: HeadSpec) => {
@@ -120,6 +120,22 @@ function evaluationsOf(head: HeadSpec, evaluatedP: readonly number[], samples: n
 export const noiseKey = (noise: HeadNoise): string => JSON.stringify(Object.entries(noise).sort())
 
 const ascending = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b)
+
+/**
+ * Whether it is what changed heads are compared with: of the original's heads of its kind the one whose p is nearest to the
+ * original's.
+ */
+export function isReference(
+  { variant, head }: Pick<RunSpec, 'variant' | 'head'>,
+  all: readonly Pick<RunSpec, 'variant' | 'head'>[],
+): boolean {
+  if (variant !== 'published') return false
+  const distance = (p: number) => Math.abs(p - PUBLISHED_P)
+  return !all.some(
+    (other) =>
+      other.variant === 'published' && other.head.arch === head.arch && distance(other.head.p) < distance(head.p),
+  )
+}
 
 /** `Kakuritsu p = 0.5, exact gradient`: the kind of head that a run trains. */
 export function describeHead({ head, variant }: Pick<RunSpec, 'head' | 'variant'>): string {

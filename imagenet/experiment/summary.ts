@@ -1,6 +1,6 @@
 /** What the runs of an experiment say together: statistics over seeds, and how much of a difference comes from where. */
 import type { HeadNoise } from '../../nn/index.ts'
-import { ABLATIONS, type Ablation, ablations, noiseKey, type RunSpec } from './plan.ts'
+import { ABLATIONS, type Ablation, ablations, isReference, noiseKey, type RunSpec } from './plan.ts'
 import type { Evaluation, RunResult } from './results.ts'
 import { type Compared, compare, type Described, describe } from './statistics.ts'
 import { TABLE, type TableRow } from './table.ts'
@@ -42,7 +42,7 @@ export interface Effect {
   change: Compared
   /** K − D with the changed head in its place. */
   difference: Compared
-  /** The part of K − D that is gone then: 1 − difference / (K − D), of the means; null where there is none. */
+  /** The part of K − D that is gone then: 1 − difference / (K − D), of the means; null where K − D may well be 0. */
   share: number | null
 }
 
@@ -54,7 +54,10 @@ export interface Summary {
 
 export function summarize(runs: readonly RunResult[]): Summary {
   const rows = byHead(runs).flatMap(summarizeGroup)
-  const [k, d] = (['Kakuritsu', 'Dropout'] as const).map((arch) => referenceRuns(runs, arch))
+  const specs = runs.map(({ spec }) => spec)
+  const [k, d] = (['Kakuritsu', 'Dropout'] as const).map((arch) =>
+    runs.filter(({ spec }) => spec.head.arch === arch && isReference(spec, specs)),
+  )
   const acc1 = compare(ownAccuracies(k, 'acc1'), ownAccuracies(d, 'acc1'))
   const acc5 = compare(ownAccuracies(k, 'acc5'), ownAccuracies(d, 'acc5'))
   const kMinusD = acc1 && acc5 && { acc1, acc5 }
@@ -69,11 +72,13 @@ export function summarize(runs: readonly RunResult[]): Summary {
       ? compare(changed, ownAccuracies(d, 'acc1'))
       : compare(ownAccuracies(k, 'acc1'), changed)
     if (!change || !difference) return []
-    const share = acc1?.mean ? 1 - difference.mean / acc1.mean : null
+    const share = acc1 && isApartFrom0(acc1) ? 1 - difference.mean / acc1.mean : null
     return [{ ablation, change, difference, share }]
   })
   return { rows, kMinusD, effects }
 }
+
+const isApartFrom0 = ({ interval }: Compared): boolean => interval !== null && interval[0] * interval[1] > 0
 
 /** The published table's rows, each with what the runs found, where they have it. */
 export function publishedRows({ rows }: Summary): (TableRow & { found: SummaryRow | null })[] {
@@ -85,14 +90,6 @@ const isOfTable = ({ variant, head, evaluated }: Pick<SummaryRow, 'variant' | 'h
   head.arch === row.trained &&
   (head.arch !== 'Kakuritsu' || head.p === 0.5) &&
   noiseKey(evaluated) === noiseKey(row.evaluated)
-
-/** The original's heads of a kind; of several p the one that is closest to the original's 0.5. */
-function referenceRuns(runs: readonly RunResult[], arch: RunSpec['head']['arch']): RunResult[] {
-  const published = runs.filter(({ spec }) => spec.variant === 'published' && spec.head.arch === arch)
-  const distance = ({ spec }: RunResult) => Math.abs(spec.head.p - 0.5)
-  const nearest = Math.min(...published.map(distance))
-  return published.filter((run) => distance(run) === nearest)
-}
 
 /** Of each seed, the accuracy under the noise that the head was trained with. */
 function ownAccuracies(runs: readonly RunResult[], metric: 'acc1' | 'acc5'): Map<number, number> {

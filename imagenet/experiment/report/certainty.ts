@@ -4,7 +4,8 @@ import { describeHead } from '../plan.ts'
 import type { Evaluation, Results } from '../results.ts'
 import { byHead, ownEvaluation } from '../summary.ts'
 import { describeNoise } from '../table.ts'
-import { type Figure, legend, plotSvg, seriesScales } from './figure.ts'
+import { type Figure, plotSvg, seriesScales } from './figure.ts'
+import { perGroup } from './series.ts'
 
 /** Bins of all seeds' evaluations together. */
 function reliability(evaluations: readonly Evaluation[]): { confidence: number; accuracy: number; answers: number }[] {
@@ -27,40 +28,38 @@ const WAYS = [
   },
 ]
 
-export function reliabilityFigure({ runs }: Results): Figure {
-  const groups = byHead(runs)
-  const series = groups.map(([run]) => describeHead(run.spec))
-  const data = groups.flatMap((same, i) =>
+export function reliabilityFigure(results: Results): Figure {
+  const data = byHead(results.runs).flatMap((runs) =>
     WAYS.flatMap(({ way, of }) =>
-      reliability(same.map(of)).map((bin) => ({ head: series[i], evaluated: way, ...bin })),
+      reliability(runs.map(of)).map((bin) => ({ head: describeHead(runs[0].spec), evaluated: way, ...bin })),
     ),
   )
-  const title = 'Calibration'
-  const plots = WAYS.map(({ way }) => {
-    const shown = data.filter(({ evaluated }) => evaluated === way)
-    return plotSvg(`reliability, ${way}`, {
-      ...seriesScales(series),
-      width: 316,
-      height: 316,
-      x: { label: `confidence, ${way}`, domain: [0, 1] },
-      y: { label: 'accuracy', domain: [0, 1] },
-      marks: [
-        Plot.line(
-          [
-            [0, 0],
-            [1, 1],
-          ],
-          { stroke: 'currentColor', strokeDasharray: '4 3', strokeOpacity: 0.6 },
-        ),
-        Plot.lineY(shown, { x: 'confidence', y: 'accuracy', stroke: 'head', strokeWidth: 1.5 }),
-        Plot.dot(shown, { x: 'confidence', y: 'accuracy', stroke: 'head', fill: 'head', symbol: 'head', r: 3 }),
-      ],
-    })
-  })
+  const svg = perGroup(results, (names) =>
+    WAYS.map(({ way }) => {
+      const shown = data.filter(({ evaluated, head }) => evaluated === way && names.includes(head))
+      return plotSvg(`reliability, ${way}`, {
+        ...seriesScales(names),
+        width: 380,
+        height: 370,
+        x: { label: `confidence, ${way}`, domain: [0, 1] },
+        y: { label: 'accuracy', domain: [0, 1] },
+        marks: [
+          Plot.line(DIAGONAL, { stroke: 'currentColor', strokeDasharray: '4 3', strokeOpacity: 0.6 }),
+          Plot.lineY(shown, { x: 'confidence', y: 'accuracy', stroke: 'head', strokeWidth: 1.5 }),
+          Plot.dot(shown, { x: 'confidence', y: 'accuracy', stroke: 'head', fill: 'head', symbol: 'head', r: 3 }),
+        ],
+      })
+    }).join(''),
+  )
   const caption =
-    'Reliability: of the answers given with a confidence, how many are right; on the dashed line, as many as the confidence says. 15 bins, all seeds together. Expected calibration errors are in the table of all evaluations.'
-  return { id: 'calibration', title, caption, svg: legend(series) + plots.join(''), data }
+    'Reliability: of the answers given with a confidence, how many are right; on the dashed line, as many as the confidence says. 15 bins, all seeds and passes together. Expected calibration errors are in the table of all evaluations.'
+  return { id: 'calibration', title: 'Calibration', caption, svg, data }
 }
+
+const DIAGONAL: [number, number][] = [
+  [0, 0],
+  [1, 1],
+]
 
 /** Null where no evaluation has several passes. */
 export function agreementFigure({ summary }: Results): Figure | null {
@@ -82,7 +81,7 @@ export function agreementFigure({ summary }: Results): Figure | null {
     marks: [
       Plot.link(
         data.filter(({ low }) => low !== null),
-        { x1: 'low', x2: 'high', y1: 'evaluation', y2: 'evaluation', stroke: 'var(--c0)' },
+        { x1: 'low', x2: 'high', y1: 'evaluation', y2: 'evaluation', stroke: 'var(--c0)', clip: true },
       ),
       Plot.dot(data, { x: 'agreement', y: 'evaluation', fill: 'var(--c0)', r: 4 }),
       Plot.tickX(data, { x: 'acc1', y: 'evaluation', stroke: 'currentColor', inset: 4 }),

@@ -2,7 +2,7 @@
 import type { Results } from '../results.ts'
 import { publishedRows } from '../summary.ts'
 import { describeNoise } from '../table.ts'
-import { page, tableHtml, termsHtml } from './page.ts'
+import { escapeHtml, page, tableHtml, termsHtml } from './page.ts'
 import { type Table, withInterval } from './tables.ts'
 
 const NONE = '–'
@@ -29,7 +29,7 @@ export function comparison(experiments: readonly Results[]): { html: string; tab
   }
   const settings = experiments.map(
     ({ name, settings, command }) =>
-      `<section><h2>${name}</h2>${termsHtml([['Command', command], ...Object.entries(settings).map(([key, value]): [string, string] => [key, String(value ?? NONE)])])}</section>`,
+      `<section><h2>${escapeHtml(name)}</h2>${termsHtml([['Command', command], ...Object.entries(settings).map(([key, value]): [string, string] => [key, String(value ?? NONE)])])}</section>`,
   )
   return { html: page('Kakuritsu: experiments compared', [tableHtml(table), ...settings]), table }
 }

@@ -11,7 +11,7 @@ export interface Figure {
   title: string
   /** What is to be seen, and how it was made. Plain text. */
   caption: string
-  /** One `<svg>` or several side by side. */
+  /** `<svg>`s, in `<div class="plots">` where several stand side by side. */
   svg: string
   data: readonly Datum[]
 }
@@ -20,8 +20,8 @@ export interface Figure {
  * Colours of the series, as the page's style defines them: those of a light page are darker than those of a dark one. In
  * figures without colour, series are told apart by the symbols of their points.
  */
-export const SERIES_COLORS = ['var(--c0)', 'var(--c1)', 'var(--c2)', 'var(--c3)', 'var(--c4)', 'var(--c5)']
-const SYMBOLS = ['circle', 'triangle', 'square', 'diamond', 'star', 'cross']
+const SERIES_COLORS = ['var(--c0)', 'var(--c1)', 'var(--c2)', 'var(--c3)', 'var(--c4)', 'var(--c5)', 'var(--c6)']
+const SYMBOLS = ['circle', 'triangle', 'square', 'diamond', 'cross']
 
 const WIDTH = 640
 const HEIGHT = 340
@@ -54,14 +54,16 @@ export function seriesScales(series: readonly string[]): { color: Plot.ScaleOpti
 /** The series' names beside their colours and symbols, to stand above a plot of `seriesScales`. */
 export function legend(series: readonly string[]): string {
   const { color, symbol } = seriesScales(series)
-  const width = 24 + 7.2 * Math.max(...series.map((name) => name.length))
+  const width = 24 + 6.6 * Math.max(...series.map((name) => name.length))
   const columns = Math.max(1, Math.floor(WIDTH / width))
   const places = series.map((name, i) => ({ name, x: i % columns, y: Math.floor(i / columns) }))
   const rows = Math.ceil(series.length / columns)
   const place = { x: 'x', y: 'y' }
   return plotSvg(`legend: ${series.join(', ')}`, {
-    height: 20 * rows + 6,
-    margin: 8,
+    height: 18 * rows + 8,
+    marginTop: 4,
+    marginRight: 4,
+    marginBottom: 4,
     marginLeft: 10,
     grid: false,
     x: { axis: null, domain: [0, columns] },

@@ -6,13 +6,13 @@ const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;
 export const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (character) => ENTITIES[character])
 
 /**
- * Series are blue, vermilion, green, purple, orange and grey, after Okabe and Ito's palette for all kinds of colour vision,
+ * Series are blue, vermilion, green, purple, orange, grey and teal, after Okabe and Ito's palette for all kinds of colour vision,
  * darker on white and lighter on black so that each stands out by 3 to 1 or more (WCAG 2.2, 1.4.11).
  */
 const LIGHT =
-  '--c0:#0068a8;--c1:#c44e00;--c2:#008060;--c3:#a0447c;--c4:#8a6d00;--c5:#666;--text:#1a1a1a;--faint:#666;--line:#d5d5d5;--page:#fff'
+  '--c0:#0068a8;--c1:#c44e00;--c2:#008060;--c3:#a0447c;--c4:#8a6d00;--c5:#666;--c6:#00808f;--text:#1a1a1a;--faint:#666;--line:#d5d5d5;--page:#fff'
 const DARK =
-  '--c0:#5bb4f0;--c1:#ff8c4a;--c2:#35c99c;--c3:#e58cc0;--c4:#e5c04a;--c5:#aaa;--text:#e6e6e6;--faint:#a5a5a5;--line:#3d3d3d;--page:#161616'
+  '--c0:#5bb4f0;--c1:#ff8c4a;--c2:#35c99c;--c3:#e58cc0;--c4:#e5c04a;--c5:#aaa;--c6:#4fc3d4;--text:#e6e6e6;--faint:#a5a5a5;--line:#3d3d3d;--page:#161616'
 
 const STYLE = `
 :root{color-scheme:light dark;${LIGHT}}
@@ -26,7 +26,7 @@ code{font:14px ui-monospace,monospace}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem .25rem 0;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
-figure{margin:1.5rem 0}figure svg{display:inline-block;max-width:100%;height:auto}
+figure{margin:1.5rem 0}figure svg{display:block;max-width:100%;height:auto}.plots{display:flex;flex-wrap:wrap;gap:1rem;margin-bottom:1rem}
 summary{cursor:pointer}
 a{color:var(--c0)}
 @media print{figure,tr{break-inside:avoid}h2{break-after:avoid}a[download],details:not([open]){display:none}.wide{overflow:visible}body{margin:0;font-size:12px}table{font-size:10px}th,td{white-space:normal}}

@@ -51,7 +51,18 @@ function figuresOf(results: Results): Figure[] {
     histogramFigure(results),
     cellsFigure(results),
   ]
-  return figures.filter((figure) => figure !== null)
+  const renamed = clipNames()
+  return figures.filter((figure) => figure !== null).map((figure) => ({ ...figure, svg: renamed(figure.svg) }))
+}
+
+/** Plot counts its clip paths over all plots of a process; here they are counted over the report's. */
+function clipNames(): (svg: string) => string {
+  const names = new Map<string, string>()
+  return (svg) =>
+    svg.replace(/plot-clip-\d+/g, (name) => {
+      if (!names.has(name)) names.set(name, `clip-${names.size}`)
+      return names.get(name)!
+    })
 }
 
 function headline({ base, settings, incomplete }: Results): string {
@@ -63,17 +74,22 @@ function headline({ base, settings, incomplete }: Results): string {
 }
 
 function termsOf({ command, settings, runs }: Results): [string, string][] {
-  const { versions, adapter } = runs.at(-1)!
-  const protocol =
-    'The base stays in eval mode and all images are transformed as for validation, so that its features are computed once; the original augmented its training images and let the frozen base’s BatchNorm use batch statistics. The best epoch is chosen on the validation images, as the original did.'
+  const all = (of: (run: Results['runs'][number]) => string) => [...new Set(runs.map(of))].join('; ')
+  const images =
+    settings.views === null
+      ? 'Training images are transformed as for validation, where the original augmented them.'
+      : `Each training image has ${settings.views} augmented views, taken in turn, where the original drew anew each epoch.`
+  const protocol = `The frozen base stays in eval mode, so that its features are computed once; the original let its BatchNorm use batch statistics while the head trained. ${images} The best epoch is chosen on the validation images, as in the original.`
   return [
     ['Command', command],
-    ['Adapter', `${adapter.name}, ${adapter.backend} driver ${adapter.driver}`],
+    ['Adapter', all(({ adapter }) => `${adapter.name}, ${adapter.backend} driver ${adapter.driver}`)],
     [
       'Versions',
-      Object.entries(versions)
-        .map(([name, version]) => `${name} ${version}`)
-        .join(', '),
+      all(({ versions }) =>
+        Object.entries(versions)
+          .map((pair) => pair.join(' '))
+          .join(', '),
+      ),
     ],
     ['Protocol', protocol],
     ...Object.entries(settings).map(([name, value]): [string, string] => [name, String(value ?? '–')]),

@@ -3,11 +3,12 @@ import * as Plot from '@observablehq/plot'
 import { describeHead } from '../plan.ts'
 import type { Results } from '../results.ts'
 import type { SummaryRow } from '../summary.ts'
-import { type Figure, legend, plotSvg, seriesScales } from './figure.ts'
+import { type Figure, plotSvg, seriesScales } from './figure.ts'
+import { perGroup } from './series.ts'
 
 interface Point {
   head: string
-  trained: number | null
+  /** p of evaluation. */
   p: number
   acc1: number
   low: number | null
@@ -15,71 +16,73 @@ interface Point {
   seeds: number
 }
 
-/** Each head under Kakuritsu noise of its own kind, at every p; without noise is p = 1. */
-function points(rows: readonly SummaryRow[]): Point[] {
-  return rows.flatMap((row) => {
-    const { evaluated, head, acc1 } = row
-    if (evaluated.kind === 'dropout') return []
-    return {
-      head: describeHead(row),
-      trained: head.arch === 'Kakuritsu' ? head.p : null,
-      p: evaluated.kind === 'plain' ? 1 : evaluated.p,
-      acc1: acc1.mean,
-      low: acc1.interval?.[0] ?? null,
-      high: acc1.interval?.[1] ?? null,
-      seeds: acc1.n,
-    }
-  })
+/** A row under Kakuritsu noise, or without noise, which is p = 1; null for the others. */
+function pointOf(row: SummaryRow): Point | null {
+  const { evaluated, acc1 } = row
+  if (evaluated.kind === 'dropout') return null
+  const [low, high] = acc1.interval ?? [null, null]
+  const p = evaluated.kind === 'plain' ? 1 : evaluated.p
+  return { head: describeHead(row), p, acc1: acc1.mean, low, high, seeds: acc1.n }
 }
 
-export function evaluationFigure({ summary }: Results): Figure {
-  const data = points(summary.rows).sort((a, b) => a.p - b.p)
-  const series = [...new Set(summary.rows.map(describeHead))]
+export function evaluationFigure(results: Results): Figure {
+  const data = results.summary.rows
+    .map(pointOf)
+    .filter((point) => point !== null)
+    .sort((a, b) => a.p - b.p)
   const title = 'Accuracy against the p of evaluation'
-  const svg = plotSvg(title, {
-    ...seriesScales(series),
-    x: { label: 'p in evaluation (1: no noise)', domain: [0, 1] },
-    y: { label: 'Acc@1, %', nice: true },
-    marks: [
-      Plot.ruleX(
-        data.filter(({ low }) => low !== null),
-        { x: 'p', y1: 'low', y2: 'high', stroke: 'head', strokeOpacity: 0.5 },
-      ),
-      Plot.lineY(data, { x: 'p', y: 'acc1', stroke: 'head', strokeWidth: 2 }),
-      Plot.dot(data, { x: 'p', y: 'acc1', stroke: 'head', fill: 'head', symbol: 'head', r: 3.5 }),
-    ],
+  const svg = perGroup(results, (names) => {
+    const shown = data.filter(({ head }) => names.includes(head))
+    return plotSvg(title, {
+      ...seriesScales(names),
+      x: { label: 'p in evaluation (1: no noise)', domain: [0, 1] },
+      y: { label: 'Acc@1, %', domain: [0, 100] },
+      marks: [
+        Plot.ruleX(
+          shown.filter(({ low }) => low !== null),
+          { x: 'p', y1: 'low', y2: 'high', stroke: 'head', strokeOpacity: 0.5, clip: true },
+        ),
+        Plot.lineY(shown, { x: 'p', y: 'acc1', stroke: 'head', strokeWidth: 2 }),
+        Plot.dot(shown, { x: 'p', y: 'acc1', stroke: 'head', fill: 'head', symbol: 'head', r: 3.5 }),
+      ],
+    })
   })
   const caption =
-    'Every head with the synapses of both its layers firing with probability p. Bars: 95 % intervals of the mean over seeds.'
-  return { id: 'evaluation-p', title, caption, svg: legend(series) + svg, data: data.map((point) => ({ ...point })) }
+    'Every head with the synapses of both its layers firing with probability p, rescaled or sharing masks where it was trained so. Bars: 95 % intervals of the mean over seeds.'
+  return { id: 'evaluation-p', title, caption, svg, data: data.map((point) => ({ ...point })) }
 }
 
-/** White is a Kakuritsu head trained at p = 1. */
-export function heatMapFigure({ summary }: Results): Figure {
-  const published = summary.rows.filter(({ variant, head }) => variant === 'published' && head.arch !== 'Dropout')
-  const data = points(published).map(({ trained, ...point }) => ({ ...point, trained: trained ?? 1 }))
+/** The original's heads K, and White: a Kakuritsu head trained at p = 1. Null where there are none. */
+export function heatMapFigure({ summary }: Results): Figure | null {
+  const data = summary.rows.flatMap((row) => {
+    const { variant, head } = row
+    const point = variant === 'published' && head.arch !== 'Dropout' ? pointOf(row) : null
+    return point ? { ...point, trained: head.arch === 'White' ? 1 : head.p } : []
+  })
+  if (data.length === 0) return null
   const title = 'p of training × p of evaluation'
   const [least, most] = [Math.min, Math.max].map((pick) => pick(...data.map(({ acc1 }) => acc1)))
   const rows = new Set(data.map(({ trained }) => trained)).size
   const cells = { x: 'p', y: 'trained' }
   // A ramp of one hue, light to dark; numbers are white on the dark half.
-  const dark = (acc1: number) => most > least && (acc1 - least) / (most - least) > 0.5
+  const isDark = (acc1: number) => most > least && (acc1 - least) / (most - least) > 0.5
   const svg = plotSvg(title, {
-    height: 70 + 44 * rows,
-    marginTop: 30,
+    height: 60 + 44 * rows,
+    marginTop: 8,
     grid: false,
-    x: { label: 'p in evaluation', type: 'band' },
-    y: { label: 'p in training', type: 'band', reverse: true },
+    x: { label: 'p in evaluation', type: 'band', padding: 0 },
+    y: { label: 'p in training', type: 'band', padding: 0, reverse: true },
     color: { type: 'linear', range: ['#e3eef9', '#08306b'], domain: [least, most > least ? most : least + 1] },
     marks: [
       Plot.cell(data, { ...cells, fill: 'acc1', inset: 1 }),
       Plot.text(data, {
         ...cells,
         text: ({ acc1 }) => acc1.toFixed(1),
-        fill: ({ acc1 }) => (dark(acc1) ? 'white' : 'black'),
+        fill: ({ acc1 }) => (isDark(acc1) ? 'white' : 'black'),
       }),
     ],
   })
-  const caption = `Acc@1 in %, mean over seeds. p = 1 in training is the White head${rows < 3 ? '; --ablate p adds more rows' : ''}.`
+  const more = rows < 3 ? ' --ablate p trains at more p.' : ''
+  const caption = `Acc@1 in %, mean over seeds. The White head is the one of p = 1 in training.${more}`
   return { id: 'heat-map', title, caption, svg, data }
 }
