@@ -4,6 +4,8 @@ import { Command, Option } from 'commander'
 import {
   DECODERS,
   DEFAULTS,
+  DISTRIBUTED_DEFAULTS,
+  distributedOptions,
   openDevice,
   PRECISIONS,
   PROFILING_TOGGLES_OFF,
@@ -11,21 +13,12 @@ import {
   parseHeadNoise,
   parseProbability,
   parseRate,
+  remarks,
   requestOf,
   runCommand,
-  train,
-  UsageError,
+  trainDistributed,
 } from '../imagenet/index.ts'
 import { archs, resnetNames } from '../nn/index.ts'
-
-/** The original's options for several processes: known by name, so that its command lines get an answer. */
-const DISTRIBUTED = [
-  '--world-size <n>',
-  '--rank <n>',
-  '--dist-url <url>',
-  '--dist-backend <name>',
-  '--multiprocessing-distributed',
-]
 
 const count = (option: string, least?: number) => (text: string) => parseCount(option, text, least)
 const rate = (option: string) => (text: string) => parseRate(option, text)
@@ -98,23 +91,35 @@ const command = new Command('train')
     count('--profile'),
   )
   .option('-p, --print-freq <n>', 'steps between progress lines', count('--print-freq'), DEFAULTS.printFreq)
+  .optionsGroup('Several processes (docs/parallel.md):')
+  .option('--sync-bn', `join BatchNorm's statistics over all ranks while training`)
+  .option('--multiprocessing-distributed', 'start mpirun with a process for each adapter')
+  .option('--world-size <n>', 'hosts to start processes on; without --multiprocessing-distributed, processes in all')
+  .option('--dist-url <hosts>', `hosts to start processes on (hostA,hostB); the scheduler's by default`)
+  .addOption(
+    new Option('--dist-backend <name>', 'what sums gradients: MPI, whichever').choices(['mpi', 'nccl', 'gloo']),
+  )
+  .option('--rank <n>', `this process's number, which MPI knows`)
+  .option('--share-gpu <n>', 'ranks that may share an adapter', count('--share-gpu'), DISTRIBUTED_DEFAULTS.shareGpu)
+  .option(
+    '--rank-timeout <s>',
+    'seconds after which a silent rank is lost',
+    count('--rank-timeout'),
+    DISTRIBUTED_DEFAULTS.rankTimeout,
+  )
   .configureHelp({ optionTerm: (option) => (option.long === '--switch' ? '-sw, --switch' : option.flags) })
   .showHelpAfterError('(--help lists the options)')
-  .action(async (dir: string, values: Record<string, unknown>) => {
-    for (const flags of DISTRIBUTED) {
-      const option = command.options.find((known) => known.flags === flags)!
-      if (values[option.attributeName()] !== undefined)
-        throw new UsageError(`${option.long} is not supported yet: this version trains in one process on one GPU`)
-    }
+  .action(async (dir: string, all: Record<string, unknown>) => {
+    const { distributed, values } = distributedOptions(all)
     const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
     const names = new Set(given.map((option) => option.attributeName()))
     const request = requestOf(values, names, command.args.length > 0 ? dir : undefined)
     const disabledToggles = request.options.profile === undefined ? [] : PROFILING_TOGGLES_OFF
-    process.exitCode = await train(request, () =>
-      openDevice({ gpu: values.gpu as string | undefined, disabledToggles }),
+    const here = { gpu: values.gpu as string | undefined, remarks: remarks(all) }
+    process.exitCode = await trainDistributed(request, distributed, here, (options) =>
+      openDevice({ ...options, disabledToggles }),
     )
   })
-for (const flags of DISTRIBUTED) command.addOption(new Option(flags).hideHelp())
 
 // Commander knows no short option of two letters.
 await runCommand(

@@ -43,6 +43,8 @@ export {
   type TrainOptions,
   type TrainRequest,
 } from './options.ts'
+export { DISTRIBUTED_DEFAULTS, type DistributedOptions, distributedOptions, remarks } from './parallel/options.ts'
+export { trainDistributed } from './parallel/train.ts'
 export { PRECISIONS, type Precision, setPrecision } from './precision.ts'
 export type { Answer, Prediction } from './predict/answer.ts'
 export { IMAGENET_CLASSES } from './predict/class_names.ts'

@@ -1,18 +1,21 @@
 /** Ctrl-C during a run: the first one asks the run to stop where it can go on later, a second one ends the process. */
 export class Interrupt {
   requested = false
+  readonly #signals: readonly NodeJS.Signals[]
   readonly #listener = () => {
     // The default action of a second Ctrl-C, now that nobody listens, is to end the process.
     this.requested = true
-    process.removeListener('SIGINT', this.#listener)
+    this.close()
   }
 
-  constructor() {
-    process.on('SIGINT', this.#listener)
+  /** @param signals that ask: Ctrl-C sends SIGINT */
+  constructor(signals: readonly NodeJS.Signals[] = ['SIGINT']) {
+    this.#signals = signals
+    for (const signal of signals) process.on(signal, this.#listener)
   }
 
   close(): void {
-    process.removeListener('SIGINT', this.#listener)
+    for (const signal of this.#signals) process.removeListener(signal, this.#listener)
   }
 }
 

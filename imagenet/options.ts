@@ -39,6 +39,8 @@ export interface TrainOptions {
   freezeBn: boolean
   /** Of the frozen base's weights and activations. */
   precision: Precision
+  /** Joins the statistics of BatchNorm in train mode over all processes of a run. */
+  syncBn: boolean
   /** Undefined: drawn anew, and recorded. */
   seed?: number
   dummy: boolean
@@ -78,6 +80,7 @@ export const DEFAULTS: TrainOptions = {
   freeze: false,
   freezeBn: false,
   precision: 'f32',
+  syncBn: false,
   dummy: false,
   imageSize: 224,
   decoder: 'auto',

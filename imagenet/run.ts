@@ -15,6 +15,7 @@ import {
   type Averages,
   addBatch,
   averages,
+  type BatchResult,
   countOf,
   MetricsLog,
   noTotals,
@@ -24,6 +25,8 @@ import {
 } from './metrics.ts'
 import { ExperimentNet } from './model.ts'
 import { isFrozen, SCHEDULE, type SettledOptions } from './options.ts'
+import { type Communicator, RankFailure } from './parallel/communicator.ts'
+import { Replicas } from './parallel/replicas.ts'
 import { setPrecision } from './precision.ts'
 import { StepProfile } from './profile.ts'
 import { startProgress } from './progress.ts'
@@ -50,10 +53,15 @@ export class Run {
   #log: MetricsLog | null = null
   /** Of the first epoch's first steps. */
   #profile: StepProfile | null = null
+  /** This process's copy among those of other ranks, where several share the run. */
+  readonly #replicas: Replicas | undefined
+  /** The numbers of steps that were taken and are yet to be counted, in order. */
+  readonly #taken: BatchResult[] = []
 
   /**
-   * @param checkpoint where to go on; null: from the start
-   * @param weights of the base; null: drawn, or the checkpoint's
+   * @param checkpoint where to go on; null: from the start, or where rank 0 is
+   * @param weights of the base; null: drawn, or the checkpoint's, or rank 0's
+   * @param comm the ranks that share the run: rank 0 prints, and owns the files
    * @throws UsageError when weights or checkpoint do not fit the network
    */
   constructor(
@@ -62,6 +70,7 @@ export class Run {
     dataset: Dataset,
     evaluationNoise: HeadNoise | null,
     { checkpoint, weights }: { checkpoint: RunCheckpoint | null; weights: WeightsFile | null },
+    comm?: Communicator,
   ) {
     const { batchSize, imageSize, seed, workers, decoder, views, skipCorrupt } = options
     this.#device = device
@@ -79,7 +88,9 @@ export class Run {
     this.#optimizer = new SGD(trained, { lr, momentum, weightDecay })
     this.#schedule = new StepLR(this.#optimizer, SCHEDULE.stepSize, SCHEDULE.gamma)
     for (let epoch = 0; epoch < options.startEpoch; epoch++) this.#schedule.step()
-    const common = { batchSize, imageSize, seed, workers, decoder, skipCorrupt }
+    if (comm) this.#replicas = new Replicas(comm, this.#model, trained, options.syncBn)
+    const divide = this.#replicas?.divide
+    const common = { batchSize, imageSize, seed, workers, decoder, skipCorrupt, divide }
     this.#trainLoader = new Loader(dataset.train, { ...common, shuffle: true, limit: options.limitTrain, views })
     this.#valLoader = new Loader(dataset.val, { ...common, shuffle: false, limit: options.limitVal })
     this.#state = { epoch: options.startEpoch, step: 0, globalStep: 0, totals: noTotals(), bestAcc1: 0 }
@@ -94,12 +105,14 @@ export class Run {
   async train(): Promise<number> {
     const { epochs } = this.#options
     await this.#start()
-    const interrupt = new Interrupt()
+    const replicas = this.#replicas
+    const interrupt = replicas?.listen() ?? new Interrupt()
+    const asked = () => (replicas ? replicas.any(interrupt.requested) : interrupt.requested)
     let last: Averages | null = null
     try {
       while (this.#state.epoch < epochs) {
         await this.#trainEpoch(interrupt)
-        if (interrupt.requested) return await this.#leave()
+        if (await asked()) return await this.#leave()
         last = await this.#validate(this.#state.epoch, interrupt)
         if (!last) return await this.#leave()
         const best = last.acc1 > this.#state.bestAcc1
@@ -107,19 +120,22 @@ export class Run {
         this.#schedule.step()
         Object.assign(this.#state, { epoch: this.#state.epoch + 1, step: 0, totals: noTotals() })
         await this.#save(best)
-        if (interrupt.requested) return await this.#leave()
+        if (await asked()) return await this.#leave()
       }
+    } catch (error) {
+      if (error instanceof RankFailure) await this.#rescue()
+      throw error
     } finally {
       interrupt.close()
     }
-    this.#summarize(last)
+    await this.#summarize(last)
     return 0
   }
 
   /** Validates once. Returns the exit status. */
   async evaluate(): Promise<number> {
     await this.#start()
-    this.#summarize(await this.#validate(this.#state.epoch))
+    await this.#summarize(await this.#validate(this.#state.epoch))
     return 0
   }
 
@@ -129,11 +145,15 @@ export class Run {
   }
 
   async #start(): Promise<void> {
-    const { output, seed, arch, base } = this.#options
-    mkdirSync(output, { recursive: true })
-    this.#log = new MetricsLog(join(output, 'metrics.jsonl'), this.#resumedAt)
-    if (this.#options.profile !== undefined)
-      this.#profile = new StepProfile(this.#device, this.#options.profile, join(output, 'trace.json'))
+    const { output, seed, arch, base, profile, pretrained, resume } = this.#options
+    if (this.#replicas && (pretrained !== undefined || resume !== undefined))
+      this.#state = await this.#replicas.shareRun(this.#optimizer, this.#schedule, this.#state)
+    if (this.#ownsFiles) {
+      mkdirSync(output, { recursive: true })
+      this.#log = new MetricsLog(join(output, 'metrics.jsonl'), this.#resumedAt)
+    }
+    if (profile !== undefined && this.#ownsFiles)
+      this.#profile = new StepProfile(this.#device, profile, join(output, 'trace.json'))
     const { microBatch, batchSize, freezeBn } = this.#options
     if (microBatch !== undefined && microBatch < batchSize && !freezeBn)
       console.log(`BatchNorm normalises each micro-batch of ${microBatch} by itself`)
@@ -168,25 +188,35 @@ export class Run {
     this.#model.exp.noise = null
     const times = { batch: new Stopwatch(), data: new Stopwatch() }
     const progress = startProgress(`Epoch ${state.epoch}`, steps, batchSize, state.step)
+    const peers = this.#replicas
     let started = state.globalStep
     const work = (batch: Samples) => {
       this.#profile?.beforeStep()
       const position = started++
       const beforePass = (sample: number) => this.#generator.moveTo({ step: position, sample })
-      return trainStep(this.#device, this.#network, this.#optimizer, batch, { microBatch, beforePass })
+      const options = { microBatch, beforePass, peers }
+      const step = trainStep(this.#device, this.#network, this.#optimizer, batch, options)
+      step.then(
+        (result) => this.#taken.push(result),
+        () => {},
+      )
+      return step
     }
-    const stopped = () => interrupt.requested
+    // All ranks stop at the same step: they hear of it with the numbers of an earlier one.
+    let heard = false
+    const stopped = () => (peers ? heard : interrupt.requested)
     const batches = this.#samples(this.#trainLoader, state.epoch, times.data, { fromStep: state.step, stopped })
+    const rehearse = (batch: Samples) => trainStep(this.#device, this.#network, this.#optimizer, batch, { microBatch })
     const ready = rehearsed(this.#device, this.#network, batches, (batch) =>
-      trainStep(this.#device, this.#network, this.#optimizer, batch, { microBatch }),
+      peers ? peers.silently(() => rehearse(batch)) : rehearse(batch),
     )
     let before = performance.now()
     for await (const result of pipelined(ready, work, stopped)) {
       times.batch.add((performance.now() - before) / 1000)
       before = performance.now()
-      addBatch(state.totals, result)
-      state.globalStep++
-      const step = state.step++
+      this.#count(result)
+      heard ||= result.interrupted === true
+      const step = state.step - 1
       const average = averages(state.totals)
       const printed = step % printFreq === 0
       const line = `Epoch: [${state.epoch}][${countOf(step, steps)}] ${progressLine(times, result, average)}`
@@ -202,6 +232,8 @@ export class Run {
   async #validate(epoch: number, interrupt?: Interrupt): Promise<Averages | null> {
     const { batchSize, printFreq } = this.#options
     const { steps } = this.#valLoader
+    const replicas = this.#replicas
+    await replicas?.shareStatistics()
     this.#model.eval()
     this.#model.exp.noise = this.#evaluationNoise
     const times = { batch: new Stopwatch(), data: new Stopwatch() }
@@ -209,11 +241,14 @@ export class Run {
     const progress = startProgress(`Test  ${epoch}`, steps, batchSize)
     let sample = 0
     const work = (batch: Samples) => {
-      this.#generator.moveTo({ phase: 'validation', step: epoch, sample })
-      sample += batch.labels.length
-      return evaluateStep(this.#device, this.#network, batch)
+      const { first, total } = batch.part ?? { first: 0, total: batch.labels.length }
+      this.#generator.moveTo({ phase: 'validation', step: epoch, sample: sample + first })
+      sample += total
+      const own = evaluateStep(this.#device, this.#network, batch)
+      return replicas ? replicas.reduce(own) : own
     }
-    const stopped = () => interrupt?.requested === true
+    let heard = false
+    const stopped = () => (replicas ? heard : interrupt?.requested === true)
     const samples = this.#samples(this.#valLoader, 0, times.data, { fromStep: 0, stopped })
     const ready = rehearsed(this.#device, this.#network, samples, (batch) =>
       evaluateStep(this.#device, this.#network, batch),
@@ -224,13 +259,14 @@ export class Run {
       times.batch.add((performance.now() - before) / 1000)
       before = performance.now()
       addBatch(totals, result)
+      heard ||= result.interrupted === true
       const average = averages(totals)
       const line = `Test: [${countOf(step, steps)}] ${progressLine(times, result, average)}`
       progress.update(step + 1, shortNote(average), step % printFreq === 0 ? line : undefined)
       step++
     }
     progress.end()
-    if (interrupt?.requested) return null
+    if (interrupt && (replicas ? await replicas.any(interrupt.requested) : interrupt.requested)) return null
     const result = averages(totals)
     console.log(validationLine(result))
     this.#writeMetrics('val', epoch, step, result, times.batch)
@@ -246,7 +282,9 @@ export class Run {
   ): AsyncGenerator<Samples> {
     const cached = this.#features.get(loader)
     let before = performance.now()
-    for await (const samples of cached ? cached.epoch(epoch, options) : imageEpoch(loader, epoch, options)) {
+    const whole = cached?.epoch(epoch, options)
+    const parts = whole && this.#replicas ? this.#replicas.partsOf(whole) : whole
+    for await (const samples of parts ?? imageEpoch(loader, epoch, options)) {
       waited.add((performance.now() - before) / 1000)
       yield samples
       before = performance.now()
@@ -255,14 +293,28 @@ export class Run {
 
   #writeMetrics(phase: 'train' | 'val', epoch: number, step: number, average: Averages, time: Stopwatch): void {
     const images = this.#options.batchSize / time.average
-    this.#log!.write({ phase, epoch, step, ...average, lr: this.#optimizer.lr, images_per_s: images })
+    this.#log?.write({ phase, epoch, step, ...average, lr: this.#optimizer.lr, images_per_s: images })
   }
 
   get #parts(): RunParts {
     return { model: this.#model, optimizer: this.#optimizer, scheduler: this.#schedule }
   }
 
-  #save(best: boolean): Promise<string> {
+  /** Counts a step that was taken. */
+  #count(result: BatchResult): void {
+    this.#taken.shift()
+    addBatch(this.#state.totals, result)
+    this.#state.globalStep++
+    this.#state.step++
+  }
+
+  /** Whether the run's files are this process's to write. */
+  get #ownsFiles(): boolean {
+    return !this.#replicas?.comm.rank
+  }
+
+  async #save(best: boolean): Promise<string> {
+    if (!this.#ownsFiles) return ''
     const { classes } = this.#trainLoader.source
     const contents = { state: this.#state, options: this.#options, parts: this.#parts, classes, best }
     return saveRunCheckpoint(this.#options.output, contents)
@@ -276,10 +328,21 @@ export class Run {
     return INTERRUPTED
   }
 
-  #summarize(last: Averages | null): void {
+  /** When another rank ends the run: saves it as the last step that all took has left it. */
+  async #rescue(): Promise<void> {
+    if (!this.#ownsFiles) return
+    this.#device.dropKeptBack()
+    while (this.#taken.length > 0) this.#count(this.#taken[0])
+    const { epoch, step } = this.#state
+    console.error(`epoch ${epoch}, step ${step} saved; go on with --resume ${await this.#save(false)}`)
+  }
+
+  async #summarize(last: Averages | null): Promise<void> {
     const { output } = this.#options
     const memory = memoryOf(this.#device)
-    const skipped = [...this.#trainLoader.skipped, ...this.#valLoader.skipped]
+    const own = [...this.#trainLoader.skipped, ...this.#valLoader.skipped]
+    const skipped = this.#replicas ? await this.#replicas.together(own) : own
+    if (!this.#ownsFiles) return
     if (skipped.length > 0)
       console.log(`${skipped.length} files that cannot be decoded were left out; summary.json lists them`)
     const summary = {

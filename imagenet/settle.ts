@@ -35,6 +35,8 @@ export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoi
     throw new UsageError(
       '--precision f16 is for a frozen base (gradients would need their loss scaled, which is not done): add --pretrained or --freeze',
     )
+  if (merged.syncBn && (merged.microBatch ?? Infinity) < merged.batchSize)
+    throw new UsageError('--sync-bn joins the statistics of whole batches: leave --micro-batch out')
   if (merged.cacheFeatures !== undefined && !merged.evaluate) refuseWithoutFeatures(merged)
   return {
     ...merged,

@@ -1,16 +1,21 @@
 /** `train`: what `bin/train.js` does, from options to exit status. */
+import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type { Device } from '../engine/index.ts'
 import { type RunCheckpoint, readRunCheckpoint } from './checkpoint.ts'
 import { openDataset } from './dataset.ts'
 import { decoderLine } from './decoder.ts'
 import { UsageError } from './errors.ts'
-import { openWeights } from './formats/weights.ts'
+import { versions } from './experiment/versions.ts'
+import { openWeights, type WeightsFile } from './formats/weights.ts'
 import { adapterLine, describeAdapter } from './gpu.ts'
-import { evaluationNoise, type TrainRequest } from './options.ts'
+import { evaluationNoise, type SettledOptions, type TrainRequest } from './options.ts'
+import { CommonRefusal, everywhere, onFirst, refuseDifferences } from './parallel/agree.ts'
+import type { Communicator } from './parallel/communicator.ts'
 import { publishedWeights } from './pretrained.ts'
 import { Run } from './run.ts'
 import { settle } from './settle.ts'
+import type { Dataset } from './sources/source.ts'
 import { startTuning } from './tuning.ts'
 
 /**
@@ -19,20 +24,75 @@ import { startTuning } from './tuning.ts'
  * @throws UsageError for options, folders and checkpoints that cannot be used as given
  */
 export async function train(request: TrainRequest, open: () => Promise<Device>): Promise<number> {
+  const start = await settleStart(request)
+  const dataset = openDataset(start.options)
+  return runOn(await open(), request, start, dataset)
+}
+
+/**
+ * `train` as one rank of several, on a device that is open: rank 0 reads the files that a run starts from and settles the
+ * options for all.
+ */
+export async function trainAsRank(request: TrainRequest, device: Device, comm: Communicator): Promise<number> {
+  await refuseDifferences(comm, { ...versions(), ...request.options, given: [...request.given].sort() })
+  let files: Pick<Start, 'checkpoint' | 'weights'> = { checkpoint: null, weights: null }
+  const options = await onFirst(comm, async () => {
+    const start = await settleStart(request)
+    files = start
+    return start.options
+  })
+  const dataset = await openEverywhere(comm, options)
+  return runOn(device, request, { options, ...files }, dataset, comm)
+}
+
+/** Opens the images on every rank. @throws CommonRefusal when one cannot, or has others */
+async function openEverywhere(comm: Communicator, options: SettledOptions): Promise<Dataset> {
+  if (options.batchSize < comm.size)
+    throw new CommonRefusal(
+      `--batch-size ${options.batchSize} leaves some of ${comm.size} ranks without images: it is divided over them`,
+    )
+  const opened: Dataset[] = []
+  const describe = () => {
+    const dataset = openDataset(options)
+    opened.push(dataset)
+    const classes = createHash('sha256').update(JSON.stringify(dataset.train.classes)).digest('hex')
+    return { 'training images': dataset.train.length, 'validation images': dataset.val.length, classes }
+  }
+  const descriptions = await everywhere(comm, describe)
+  await refuseDifferences(comm, descriptions[comm.rank])
+  return opened[0]
+}
+
+/** What a run starts from, beside images and a device. */
+interface Start {
+  options: SettledOptions
+  checkpoint: RunCheckpoint | null
+  weights: WeightsFile | null
+}
+
+async function settleStart(request: TrainRequest): Promise<Start> {
   const { resume, pretrained } = request.options
   if (typeof pretrained === 'string') refuseFolder(pretrained)
   const checkpoint: RunCheckpoint | null = resume === undefined ? null : await readRunCheckpoint(resume)
   const options = settle(request, checkpoint)
-  const noise = evaluationNoise(options)
-  const dataset = openDataset(options)
+  evaluationNoise(options) // refuses
   if (pretrained === true && !checkpoint) await publishedWeights(options.base)
   const weights = options.pretrained === undefined || checkpoint ? null : await openWeights(options.pretrained)
-  const device = await open()
+  return { options, checkpoint, weights }
+}
+
+async function runOn(
+  device: Device,
+  request: TrainRequest,
+  { options, checkpoint, weights }: Start,
+  dataset: Dataset,
+  comm?: Communicator,
+): Promise<number> {
   console.log(adapterLine(describeAdapter(device)))
   if (dataset.train.path) console.log(decoderLine(options.decoder, options.workers))
   try {
-    startTuning(device, { repeatable: request.given.has('seed') || checkpoint !== null })
-    const run = new Run(device, options, dataset, noise, { checkpoint, weights })
+    startTuning(device, { repeatable: request.given.has('seed') || options.resume !== undefined })
+    const run = new Run(device, options, dataset, evaluationNoise(options), { checkpoint, weights }, comm)
     checkpoint?.close()
     weights?.close()
     try {

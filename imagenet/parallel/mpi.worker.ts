@@ -15,9 +15,10 @@ const BEAT = 1000
 
 /**
  * A collective that has been waited for so long is asked for after pauses of a hundredth of that, at most a twentieth of a
- * millisecond: short ones lose no time, and ranks that wait for a slow one leave it the processor.
+ * millisecond: short ones lose no time. One that takes longer than `long` waits for another rank's work, and leaves it
+ * the processor. Milliseconds.
  */
-const PAUSE = { part: 0.01, most: 0.05 }
+const PAUSE = { part: 0.01, most: 0.05, long: 100, mostWhenLong: 1 }
 
 /** Bytes of a message: JSON, then zeros. */
 const MESSAGE_BYTES = 2048
@@ -69,7 +70,8 @@ class MpiThread {
       this.#start(next, request)
       while (!this.#mpi.test(request)) {
         const waited = performance.now() - start
-        Atomics.wait(this.#sleeper, 0, 0, Math.min(waited * PAUSE.part, PAUSE.most))
+        const most = waited < PAUSE.long ? PAUSE.most : PAUSE.mostWhenLong
+        Atomics.wait(this.#sleeper, 0, 0, Math.min(waited * PAUSE.part, most))
         this.#attend()
         const message = receiveMessageOnPort(port!)
         if (message) this.take(message.message)

@@ -1,21 +1,31 @@
 /** A network of which every rank holds a copy, and what keeps the copies alike. */
 import type { BatchSync, Tensor } from '../../engine/index.ts'
-import { BatchNorm2d, Buffer, type Module } from '../../nn/index.ts'
-import type { Interrupt } from '../interrupt.ts'
+import {
+  BatchNorm2d,
+  Buffer as Kept,
+  type Module,
+  type Optimizer,
+  type Parameter,
+  readSafetensors,
+  type StepLR,
+  writeSafetensors,
+} from '../../nn/index.ts'
+import { Interrupt } from '../interrupt.ts'
 import type { Divide } from '../loader.ts'
-import type { StepPeers } from '../loop.ts'
+import type { Samples, StepPeers } from '../loop.ts'
 import type { BatchResult } from '../metrics.ts'
+import { fromFirst } from './agree.ts'
 import { GradientBuckets } from './buckets.ts'
 import type { Communicator } from './communicator.ts'
-import { divisionOf } from './divide.ts'
+import { divisionOf, partOf } from './divide.ts'
 
 export class Replicas implements StepPeers {
   readonly comm: Communicator
   readonly divide: Divide
-  /** Whose request to stop the other ranks are told of with each batch's numbers. */
-  interrupt: Interrupt | null = null
   readonly #model: Module
   readonly #buckets: GradientBuckets
+  /** Of whose request to stop the other ranks are told with each batch's numbers. */
+  #interrupt: Interrupt | null = null
   /** The ranks' part in batch normalisation; it is silent in a rehearsal. */
   readonly #sync = { counts: true, silent: false }
 
@@ -23,11 +33,14 @@ export class Replicas implements StepPeers {
    * @param params that are optimised, on a device
    * @param syncBn whether BatchNorm in train mode normalises with the statistics of all ranks
    */
-  constructor(comm: Communicator, model: Module, params: readonly Tensor[], syncBn: boolean) {
+  constructor(comm: Communicator, model: Module, params: readonly Parameter[], syncBn: boolean) {
     this.comm = comm
     this.divide = divisionOf(comm)
     this.#model = model
-    this.#buckets = new GradientBuckets(comm, params)
+    this.#buckets = new GradientBuckets(
+      comm,
+      params.map(({ tensor }) => tensor),
+    )
     if (syncBn) for (const layer of model.modules()) if (layer instanceof BatchNorm2d) layer.sync = this.#batchSync()
   }
 
@@ -73,7 +86,7 @@ export class Replicas implements StepPeers {
 
   /** A batch's numbers over all ranks. */
   async reduce(own: Promise<BatchResult>): Promise<BatchResult> {
-    const requested = this.interrupt?.requested ? 1 : 0
+    const requested = this.#interrupt?.requested ? 1 : 0
     const numbers = own.then(({ size, loss, correct1, correct5 }) =>
       Float64Array.of(size, size === 0 ? 0 : loss * size, correct1, correct5, requested),
     )
@@ -92,14 +105,47 @@ export class Replicas implements StepPeers {
    * though only evaluation reads them.
    */
   shareStatistics(): Promise<void> {
-    const buffers = [...this.#model.namedBuffers()].flatMap(([, buffer]) => (buffer instanceof Buffer ? [buffer] : []))
+    const buffers = [...this.#model.namedBuffers()].flatMap(([, buffer]) => (buffer instanceof Kept ? [buffer] : []))
     return this.#share(buffers.map(({ tensor }) => tensor))
   }
 
-  /** Gives all ranks rank 0's parameters and statistics. */
-  shareModel(): Promise<void> {
-    const params = this.#model.parameters().map(({ tensor }) => tensor)
-    return this.#share(params).then(() => this.shareStatistics())
+  /** Gives all ranks what rank 0 has loaded. Returns rank 0's `state`. */
+  async shareRun<State>(optimizer: Optimizer, schedule: StepLR, state: State): Promise<State> {
+    const isFirst = this.comm.rank === 0
+    await this.#share(this.#model.parameters().map(({ tensor }) => tensor))
+    await this.shareStatistics()
+    const { tensors, ...ofOptimizer } = await optimizer.stateDict()
+    const progress = { state, optimizer: ofOptimizer, schedule: schedule.stateDict() }
+    const file = isFirst ? Buffer.concat([...writeSafetensors(tensors, { progress: JSON.stringify(progress) })]) : null
+    const shared = readSafetensors(await fromFirst(this.comm, file))
+    const first: typeof progress = JSON.parse(shared.metadata.progress)
+    if (isFirst) return state
+    optimizer.loadStateDict({ ...first.optimizer, tensors: shared.tensors })
+    schedule.loadStateDict(first.schedule)
+    return first.state
+  }
+
+  /** Every rank's items, those that several have once. */
+  async together<T>(items: readonly T[]): Promise<T[]> {
+    const all = (await this.comm.gather(JSON.stringify(items))).flatMap((text) => JSON.parse(text) as T[])
+    return [...new Map(all.map((item) => [JSON.stringify(item), item])).values()]
+  }
+
+  /** This rank's parts of batches that every rank has. What must be made first, in files, is made by rank 0 alone. */
+  async *partsOf(batches: AsyncGenerator<Samples>): AsyncGenerator<Samples> {
+    if (this.comm.rank !== 0) await this.any(false)
+    let next = await batches.next()
+    if (this.comm.rank === 0) await this.any(false)
+    for (; !next.done; next = await batches.next()) yield partOf(next.value, this.divide)
+  }
+
+  /**
+   * Listens for requests to stop: of Ctrl-C, of schedulers, which send SIGTERM, and SIGUSR2, the one signal of these that
+   * mpirun hands on and does not act upon itself.
+   */
+  listen(): Interrupt {
+    this.#interrupt = new Interrupt(['SIGINT', 'SIGTERM', 'SIGUSR2'])
+    return this.#interrupt
   }
 
   /** Does something with the model that no other rank takes part in. */

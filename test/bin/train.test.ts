@@ -157,7 +157,8 @@ const WRONG_USES: [what: string, args: () => string[], message: RegExp][] = [
   ['an unknown way to evaluate', () => ['mnist', '--eval-head', 'kakuritsu'], /kakuritsu:P, dropout:P or plain/],
   ['--freeze-bn without a frozen base', () => ['mnist', '--freeze-bn'], /--freeze-bn is for a frozen base/],
   ['a folder as pretrained weights', () => ['--pretrained', 'test', '-b', '1'], /names a folder.*before --pretrained/],
-  ['several processes', () => ['mnist', '--world-size', '2'], /--world-size is not supported yet/],
+  ['several processes that nobody started', () => ['mnist', '--world-size', '2'], /wants 2 processes.*mpirun -n 2/],
+  ['a rank that this process is not', () => ['mnist', '--rank', '1'], /--rank 1 is not this process's/],
   ['no such GPU', () => ['mnist', '--gpu', 'no such'], /'no such' is neither a GPU's number nor a part of its name/],
 ]
 

@@ -124,7 +124,7 @@ function fromZero(size: number, syncBn: boolean): Promise<Trained[]> {
   return asRanks(size, async (comm, device) => {
     const generator = new Generator(3)
     const model = new Net(generator).to(device, { seed: 3 })
-    const peers = size === 1 ? undefined : new Replicas(comm, model, params(model), syncBn)
+    const peers = size === 1 ? undefined : new Replicas(comm, model, model.parameters(), syncBn)
     return trained(
       device,
       model,
@@ -185,7 +185,7 @@ test('a Kakuritsu head on features gives the same weights on 1, 2, 3 and 4 ranks
     asRanks(size, async (comm, device) => {
       const generator = new Generator(5)
       const model = head('Kakuritsu', { features: 12, hidden: 33, classes: 3, generator }).to(device, { seed: 5 })
-      const peers = size === 1 ? undefined : new Replicas(comm, model, params(model), false)
+      const peers = size === 1 ? undefined : new Replicas(comm, model, model.parameters(), false)
       const whole = [...features.batches(7, { seed: 5, epoch: 0 })]
       const batches = peers ? whole.map((batch) => partOf(batch, peers.divide)) : whole
       return trained(device, model, generator, peers, batches)
@@ -257,7 +257,7 @@ test('a loss that is no number ends the step before its update', async () => {
   const weights = await asRanks(2, async (comm, device) => {
     const generator = new Generator(5)
     const model = head('White', { features: 2, hidden: 3, classes: 2, generator }).to(device, { seed: 5 })
-    const peers = new Replicas(comm, model, params(model), false)
+    const peers = new Replicas(comm, model, model.parameters(), false)
     const before = await params(model)[0].read()
     const optimizer = new SGD(model.parameters(), { lr: 1 })
     const set = new FeatureSet(Float32Array.of(1, 2, NaN, 4), Uint32Array.of(0, 1))
