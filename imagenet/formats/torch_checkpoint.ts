@@ -33,6 +33,7 @@ export function readTorchCheckpoint(saved: Dict, model: ReadonlyMap<string, Save
       options: saved.has('options')
         ? parseOptions(text(saved, 'options'))
         : { ...groupSettings, lr: initialLr, freeze: isHeadOnly(model, count) },
+      ...(saved.has('classes') && { classes: names(saved, 'classes') }),
       ...(saved.has('classes') && { classes: texts(saved, 'classes') }),
     },
     model: new Map(model),
@@ -163,6 +164,7 @@ export function torchCheckpoint({ info, model, optimizer, scheduler }: Checkpoin
     ...(classes === undefined ? [] : [['classes', [...classes]] as const]),
     ...(base === undefined ? [] : [['base', base] as const]),
     ...(seed === undefined ? [] : [['seed', seed] as const]),
+    ...(classes === undefined ? [] : [['classes', classes] as const]),
   ])
 }
 
@@ -196,6 +198,13 @@ function text(saved: Dict, key: string): string {
 }
 
 function texts(saved: Dict, key: string): string[] {
+  const value = saved.get(key)
+  return Array.isArray(value) && value.every((name) => typeof name === 'string')
+    ? value
+    : wrong(key, value, 'list of names')
+}
+
+function names(saved: Dict, key: string): string[] {
   const value = saved.get(key)
   return Array.isArray(value) && value.every((name) => typeof name === 'string')
     ? value
