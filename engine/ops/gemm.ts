@@ -207,8 +207,11 @@ function cutDepth(device: Device, tiles: number, depth: number, least: number) {
   return { slices: Math.max(1, Math.ceil(depth / sliceDepth)), sliceDepth }
 }
 
-/** Rows from which a weight is transposed in less time than a subgroup kernel loses by one that is not. */
-const ROWS_TO_TRANSPOSE = 512
+/**
+ * Rows from which a weight is transposed in less time than a subgroup kernel loses by one that is not. On lavapipe an
+ * element was measured to be transposed in the time of 20 rows' products with it, and the kernel to lose a sixth to a third.
+ */
+const ROWS_TO_TRANSPOSE = 128
 
 /**
  * A weight [taps, columns, depth] as a product of so many rows takes it best. The subgroup kernels read a transposed one
