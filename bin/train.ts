@@ -76,6 +76,11 @@ const command = new Command('train')
       .choices(['auto', ...DECODERS])
       .default(DEFAULTS.decoder),
   )
+  .addOption(
+    new Option('--resize <where>', 'where images are resized, to the same pixels')
+      .choices(['cpu', 'gpu'])
+      .default(DEFAULTS.resize),
+  )
   .option('--skip-corrupt', 'leave images that cannot be decoded out, and list them in summary.json')
   .option(
     '--cache-features <DIR>',

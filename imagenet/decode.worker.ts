@@ -14,7 +14,12 @@ port.on('message', async ({ recipe, view, indices, paths, stop }: Job) => {
       throwIfStopped(stop)
       return decodeFileBy(recipe.decoder, paths[place])
     })
-    port.postMessage(made satisfies Outcome, [made.pixels.buffer])
+    const { pixels, crops } = made
+    const parts = crops ? [crops.pixels, crops.filters, crops.images] : [pixels]
+    port.postMessage(
+      made satisfies Outcome,
+      parts.map(({ buffer }) => buffer),
+    )
   } catch (error) {
     // A posted error loses its class, so its parts are sent.
     const outcome: Outcome =

@@ -1,4 +1,5 @@
 import type { TransformName } from './augment.ts'
+import type { Crops } from './crops.ts'
 import { decodeFileBy } from './decode.ts'
 import { chooseDecoder, type DecoderName } from './decoder.ts'
 import { newStopFlag, type StopFlag, throwIfStopped } from './job.ts'
@@ -25,13 +26,17 @@ export interface LoaderOptions extends SamplerOptions {
   readonly views?: number
   /** Leaves images that cannot be decoded out, and notes them in `skipped`; otherwise they are an error. */
   readonly skipCorrupt?: boolean
+  /** Leaves resizing to the GPU, with the same result: batches of `train` and `val` hold crops in place of pixels. */
+  readonly resizeOnGpu?: boolean
   /** Which of a batch's images are this process's, where several share each batch of an epoch. */
   readonly divide?: Divide
 }
 
 export interface Batch {
-  /** u8 [batch, height, width, channels], its length padded to a multiple of 4. */
+  /** u8 [batch, height, width, channels], its length padded to a multiple of 4. Empty where there are crops. */
   readonly pixels: Uint8Array<ArrayBuffer>
+  /** What the GPU is to make the pixels of. */
+  readonly crops?: Crops
   readonly shape: readonly [batch: number, height: number, width: number, channels: number]
   readonly labels: Uint32Array<ArrayBuffer>
   /** Of the images in their source. */
@@ -83,7 +88,7 @@ export class Loader {
     ] as const)
       if (!Number.isSafeInteger(value) || value < least)
         throw new RangeError(`${name} of a loader is a whole number from ${least}, given ${value}`)
-    const { transform = source.transform, skipCorrupt = false } = options
+    const { transform = source.transform, skipCorrupt = false, resizeOnGpu = false } = options
     const decoder = options.decoder ?? (source.path ? chooseDecoder('auto') : 'jpeg-js')
     const channels = transform === 'none' ? source.channels : 3
     this.source = source
@@ -92,7 +97,7 @@ export class Loader {
     this.steps = Math.ceil(this.length / batchSize)
     this.batchSize = batchSize
     this.views = views
-    this.recipe = { transform, imageSize, seed, channels, decoder, skipCorrupt }
+    this.recipe = { transform, imageSize, seed, channels, decoder, skipCorrupt, resizeOnGpu }
     this.#divide = options.divide
     this.#pool = source.path && workers > 0 ? new DecodePool(workers) : undefined
   }
@@ -159,7 +164,7 @@ export class Loader {
     const wanted = whole.subarray(first, last)
     const part = divide && { first, total: whole.length }
     const paths = source.path ? Array.from(wanted, (index) => source.path!(index)) : undefined
-    const { pixels, skipped } =
+    const { pixels, crops, skipped } =
       paths && this.#pool
         ? await this.#pool.run({ recipe, view, indices: wanted, paths, stop })
         : await makePixels(recipe, view, wanted, (place) => {
@@ -171,6 +176,7 @@ export class Loader {
     const { imageSize, channels } = recipe
     const size = indices.length
     const labels = Uint32Array.from(indices, (index) => source.label(index))
-    return { batch: { pixels, shape: [size, imageSize, imageSize, channels], labels, indices, size, part }, skipped }
+    const shape = [size, imageSize, imageSize, channels] as const
+    return { batch: { pixels, crops, shape, labels, indices, size, part }, skipped }
   }
 }

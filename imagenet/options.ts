@@ -52,6 +52,8 @@ export interface TrainOptions {
   decoder: DecoderName | 'auto'
   /** Leaves images that cannot be decoded out, instead of ending with the first. */
   skipCorrupt: boolean
+  /** Where images of a folder are resized: by the threads that decode them, or on the GPU. The result is the same. */
+  resize: 'cpu' | 'gpu'
   /** Augmentations of a training image, taken in turn; undefined: every epoch draws its own. */
   views?: number
   /** Where the frozen base's features are kept, so that later epochs compute the head alone. */
@@ -84,6 +86,7 @@ export const DEFAULTS: TrainOptions = {
   dummy: false,
   imageSize: 224,
   decoder: 'auto',
+  resize: 'cpu',
   skipCorrupt: false,
 }
 

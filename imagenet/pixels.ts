@@ -1,5 +1,6 @@
 import { imageStream } from '../engine/random.ts'
 import { type TransformName, transform } from './augment.ts'
+import { CropGatherer, type Crops } from './crops.ts'
 import type { DecoderName } from './decoder.ts'
 import { DecodeError } from './errors.ts'
 import type { Image } from './image.ts'
@@ -13,6 +14,8 @@ export interface Recipe {
   readonly decoder: DecoderName
   /** Whether images that cannot be decoded are left out instead of being an error. */
   readonly skipCorrupt: boolean
+  /** Whether `train` and `val` leave resizing and mirroring to the GPU. */
+  readonly resizeOnGpu: boolean
 }
 
 /** An image that was left out of a batch. */
@@ -26,9 +29,11 @@ export interface Skipped {
 export interface Pixels {
   /**
    * u8 [images, imageSize, imageSize, channels], its length padded to a multiple of 4: of the images that were made, in
-   * their order.
+   * their order. Empty where there are crops.
    */
   readonly pixels: Uint8Array<ArrayBuffer>
+  /** What the GPU is to make the pixels of. */
+  readonly crops?: Crops
   readonly skipped: readonly Skipped[]
 }
 
@@ -46,21 +51,25 @@ export async function makePixels(
   indices: Uint32Array,
   image: (place: number) => Image | Promise<Image>,
 ): Promise<Pixels> {
-  const { imageSize, channels, seed, skipCorrupt } = recipe
+  const { imageSize, channels, seed, skipCorrupt, transform: name } = recipe
+  const gatherer = recipe.resizeOnGpu && (name === 'train' || name === 'val') ? new CropGatherer(name, imageSize) : null
   const imageBytes = imageSize * imageSize * channels
   const padded = (images: number) => Math.ceil((images * imageBytes) / 4) * 4
-  const pixels = new Uint8Array(padded(indices.length))
+  const pixels = new Uint8Array(gatherer ? 0 : padded(indices.length))
   const skipped: Skipped[] = []
   let made = 0
   for (const [place, index] of indices.entries()) {
     try {
-      const { data } = transform(recipe.transform, await image(place), imageSize, imageStream(seed, view, index))
-      pixels.set(data, made * imageBytes)
+      const decoded = await image(place)
+      const random = imageStream(seed, view, index)
+      if (gatherer) gatherer.add(decoded, random)
+      else pixels.set(transform(name, decoded, imageSize, random).data, made * imageBytes)
       made++
     } catch (error) {
       if (!skipCorrupt || !(error instanceof DecodeError)) throw error
       skipped.push({ place, file: error.file, reason: error.reason })
     }
   }
+  if (gatherer) return { pixels, crops: gatherer.finish(), skipped }
   return { pixels: made === indices.length ? pixels : pixels.subarray(0, padded(made)), skipped }
 }

@@ -72,7 +72,7 @@ export class Run {
     { checkpoint, weights }: { checkpoint: RunCheckpoint | null; weights: WeightsFile | null },
     comm?: Communicator,
   ) {
-    const { batchSize, imageSize, seed, workers, decoder, views, skipCorrupt } = options
+    const { batchSize, imageSize, seed, workers, decoder, views, skipCorrupt, resize } = options
     this.#device = device
     this.#options = options
     this.#evaluationNoise = evaluationNoise
@@ -90,7 +90,7 @@ export class Run {
     for (let epoch = 0; epoch < options.startEpoch; epoch++) this.#schedule.step()
     if (comm) this.#replicas = new Replicas(comm, this.#model, trained, options.syncBn)
     const divide = this.#replicas?.divide
-    const common = { batchSize, imageSize, seed, workers, decoder, skipCorrupt, divide }
+    const common = { batchSize, imageSize, seed, workers, decoder, skipCorrupt, resizeOnGpu: resize === 'gpu', divide }
     this.#trainLoader = new Loader(dataset.train, { ...common, shuffle: true, limit: options.limitTrain, views })
     this.#valLoader = new Loader(dataset.val, { ...common, shuffle: false, limit: options.limitVal })
     this.#state = { epoch: options.startEpoch, step: 0, globalStep: 0, totals: noTotals(), bestAcc1: 0 }

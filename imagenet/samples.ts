@@ -1,6 +1,8 @@
 /** Batches as the loops take them: images from a loader, or features that were computed before. */
-import { type Device, normalizeImages, Tensor } from '../engine/index.ts'
+import { type Device, normalizeImages, resampleImages, Tensor } from '../engine/index.ts'
 import { shuffled } from '../engine/random.ts'
+import { cropTensors } from './crop_tensors.ts'
+import type { Crops } from './crops.ts'
 import type { Batch, Loader } from './loader.ts'
 import type { Samples } from './loop.ts'
 import { STAND_INS } from './parallel/divide.ts'
@@ -22,11 +24,18 @@ export function imageSamples(batch: Batch, { mean, std }: Source): Samples {
     labels,
     part,
     input(device, start, end) {
-      const bytes = pixels.subarray(start * bytesPerImage, end * bytesPerImage)
       const options = { shape: [end - start, height, width, channels], ...normalisation }
+      if (batch.crops && !standIn) return normalizeImages(resized(device, batch.crops, height, start, end), options)
+      const bytes = pixels.subarray(start * bytesPerImage, end * bytesPerImage)
       return normalizeImages(Tensor.from(device, asWords(bytes)), options)
     },
   }
+}
+
+/** The bytes of images that the GPU resizes. */
+function resized(device: Device, crops: Crops, size: number, start: number, end: number): Tensor {
+  const { tensors, options } = cropTensors(device, crops, size, start, end)
+  return resampleImages(...tensors, options)
 }
 
 /** A loader's epoch as the loops take it. */
