@@ -55,7 +55,7 @@ export const EXPERIMENT_DEFAULTS: ExperimentOptions = {
 }
 
 /** What is enough to show the experiment on MNIST: a minute or two of a software adapter. Pixels: 28, and a rim of black. */
-const MNIST = { baseSteps: 100, imageSize: 32, limitTrain: 2000, limitVal: 2000, epochs: 10 }
+const MNIST = { baseSteps: 100, imageSize: 32, limitTrain: 2000, limitVal: 2000, epochs: 5 }
 /** The published runs'. */
 const IMAGENET = { imageSize: 224, epochs: 20 }
 

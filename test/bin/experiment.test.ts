@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -11,32 +11,14 @@ const folder = temporaryFolder()
 const output = join(folder, 'mnist')
 
 const SMALL = ['--base', 'resnet18', '--base-steps', '3', '-b', '16', '--limit-train', '48', '--limit-val', '40']
-const experiment = (...args: string[]) => runBin('experiment', [...SMALL, '--epochs', '2', '--output', output, ...args])
 const ONE_SEED = [...SMALL, '--epochs', '2', '--output', output, '--seeds', '1', '--samples', '2']
 const results = (): Results => JSON.parse(readFileSync(join(output, 'results.json'), 'utf8'))
 const ROW = /^(Kakuritsu|Dropout|White) .* [\d.]+( ± [\d.]+)? .*$/gm
 
-test('a dry run prints the plan and an estimate, and writes nothing', async () => {
-  const { status, stdout, stderr } = await experiment(
-    '--dry-run',
-    '--seeds',
-    '4',
-    '--p',
-    '0.3,0.5',
-    '--ablate',
-    'logits',
-  )
-  assert.is(status, 0, stderr)
-  assert.match(stdout, 'Plan: 20 runs of 2 epochs')
-  assert.match(stdout, /Kakuritsu p = 0\.3 +4 seeds\n/)
-  assert.match(stdout, /Dropout, dropout on the hidden layer only +4 seeds\n/)
-  assert.match(stdout, /Estimate: .* \(base .*, features .*, runs .*; from 3 steps of each kind, measured just now/)
-  assert.not(existsSync(output))
-})
-
 test('Ctrl-C ends with 130, and says how to go on', async () => {
+  let sent = false
   const { status, stdout, stderr } = await runBin('experiment', ONE_SEED, (child, stdout) => {
-    if (/^Kakuritsu-p0\.5-seed0: epoch 0/m.test(stdout)) child.kill('SIGINT')
+    if (!sent && /^Kakuritsu-p0\.5-seed0: epoch 0/m.test(stdout)) sent = child.kill('SIGINT')
   })
   assert.is(status, 130, stderr)
   assert.match(stdout, 'interrupted: the same command goes on')
@@ -65,23 +47,26 @@ test('goes on, measures the nine rows, and names its report', async () => {
   assert.equal(Object.keys(tensors), ['li1.weight', 'li2.weight'])
 })
 
-test('another seed is added to what is there', async () => {
+test('complete, it is not run again', async () => {
   const written = () => statSync(join(output, 'runs', 'White-seed0', 'result.json')).mtimeMs
   const before = written()
-  const { status, stdout, stderr } = await experiment('--seeds', '2', '--samples', '2')
-  assert.is(status, 0, stderr)
-  assert.match(stdout, '3 of them are complete')
-  assert.match(stdout, 'runs that are done')
-  assert.is(written(), before)
-  assert.is(results().runs.length, 6)
-  assert.match(stdout, /Kakuritsu +Kakuritsu p = 0\.5 .* ± /)
-})
-
-test('complete, it is not run again', async () => {
-  const { status, stdout } = await experiment('--seeds', '2', '--samples', '2')
+  const { status, stdout } = await runBin('experiment', ONE_SEED)
   assert.is(status, 0)
   assert.match(stdout, 'Nothing is left to run')
   assert.match(stdout, 'Report: ')
+  assert.is(written(), before)
+})
+
+test('a dry run prints the plan and an estimate, and writes nothing', async () => {
+  const before = readFileSync(join(output, 'experiment.json'), 'utf8')
+  const more = ['--seeds', '4', '--p', '0.3,0.5', '--ablate', 'logits', '--dry-run']
+  const { status, stdout, stderr } = await runBin('experiment', [...ONE_SEED, ...more])
+  assert.is(status, 0, stderr)
+  assert.match(stdout, 'Plan: 20 runs of 2 epochs')
+  assert.match(stdout, /Kakuritsu p = 0\.3 +4 seeds\n/)
+  assert.match(stdout, /Dropout, dropout on the hidden layer only +4 seeds\n/)
+  assert.match(stdout, /Estimate: .* \(features .*, runs .*; from 3 steps of each kind, measured just now/)
+  assert.is(readFileSync(join(output, 'experiment.json'), 'utf8'), before)
 })
 
 test('report.js makes the report again, and compares experiments', async () => {
