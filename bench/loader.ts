@@ -5,9 +5,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { normalizeImages, resampleImages, scope } from '../engine/index.ts'
 import { imageStream } from '../engine/random.ts'
 import { transform } from '../imagenet/augment.ts'
 import { decodeJpegBySharp } from '../imagenet/codecs/sharp.ts'
+import { cropTensors } from '../imagenet/crop_tensors.ts'
+import { CropGatherer } from '../imagenet/crops.ts'
 import { decode } from '../imagenet/decode.ts'
 import { chooseDecoder, DECODERS, type DecoderName } from '../imagenet/decoder.ts'
 import type { Image } from '../imagenet/image.ts'
@@ -25,6 +28,8 @@ const SIZE = 224
 const READ = 'read'
 const TRANSFORM = 'crop, resize, mirror'
 const TRANSFER = 'transfer and normalise'
+const GATHER = 'crop only'
+const RESIZE_ON_GPU = 'transfer, resize, mirror and normalise on the GPU'
 const decoding = (decoder: DecoderName): string => `decode, ${decoder}`
 
 /** Those that are installed. */
@@ -65,7 +70,18 @@ function parts(bench: Workbench): Work[] {
   const pixels = new Uint8Array(IMAGES * SIZE * SIZE * 3)
   const indices = Uint32Array.from(times)
   const batch = { pixels, shape: [IMAGES, SIZE, SIZE, 3], labels: indices, indices, size: IMAGES } as const
-  const augment = (i: number) => transform('train', image, SIZE, imageStream(0, 0, i))
+  const augment = (i: number) => transform('train', image, SIZE, imageStream(0, 0, i)).data
+  const gather = () => {
+    const gatherer = new CropGatherer('train', SIZE)
+    for (const i of times) gatherer.add(image, imageStream(0, 0, i))
+    return gatherer.finish()
+  }
+  const crops = gather()
+  const onGpu = () => {
+    const { tensors, options } = cropTensors(bench.device, crops, SIZE, 0, IMAGES)
+    return resampleImages(...tensors, options)
+  }
+  const normalisation = { shape: batch.shape, mean: source.mean, std: source.std }
   const nothingToCheck = async () => {}
   return [
     { name: READ, images: IMAGES, run: () => files.map((file) => readFileSync(file).length), check: nothingToCheck },
@@ -84,6 +100,14 @@ function parts(bench: Workbench): Work[] {
       images: IMAGES,
       run: () => imageSamples(batch, source).input(bench.device, 0, IMAGES),
       check: nothingToCheck,
+    },
+    { name: GATHER, images: IMAGES, run: () => gather().pixels.length, check: nothingToCheck },
+    {
+      name: RESIZE_ON_GPU,
+      images: IMAGES,
+      run: () => normalizeImages(onGpu(), normalisation),
+      check: async () =>
+        near(new Uint8Array((await scope(() => onGpu().readU32())).buffer), concat(times.map(augment)), 0),
     },
   ]
 }
@@ -120,6 +144,8 @@ function copies(bench: Workbench, count: number): FolderSource {
   for (const file of files) writeFileSync(join(folder, file), bytes)
   return new FolderSource({ folder, classes: ['photograph'], files, labels: new Uint32Array(count) }, 'train')
 }
+
+const concat = (parts: readonly Uint8Array[]): Uint8Array => Uint8Array.from(parts.flatMap((part) => [...part]))
 
 function near(given: Uint8Array, wanted: Uint8Array, levels: number): void {
   const wrong = wanted.findIndex((byte, i) => !(Math.abs(byte - given[i]) <= levels))

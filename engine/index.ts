@@ -17,6 +17,7 @@ export { type KakuritsuOptions, kakuritsuLinear, type MaskGradient } from './ops
 export { crossEntropy, logSoftmax, nllLoss, topkCorrect } from './ops/loss.ts'
 export { linear, type MatmulOptions, matmul } from './ops/matmul.ts'
 export { adaptiveAvgPool2d, type MaxPool2dOptions, maxPool2d } from './ops/pool.ts'
+export { type ResampleOptions, resampleImages, WORDS_AN_IMAGE } from './ops/resample.ts'
 export { flatten, reshape } from './ops/reshape.ts'
 export {
   type AdadeltaState,

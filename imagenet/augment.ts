@@ -21,8 +21,7 @@ export type TransformName = 'train' | 'val' | 'digits' | 'none'
  * @throws RangeError when `none` is asked for another size than the image has
  */
 export function transform(name: TransformName, image: Image, size: number, random: Stream): Image {
-  if (name === 'train') return augmentForTraining(toRgb(image), size, random)
-  if (name === 'val') return centerCrop(toRgb(image), Math.round((size * 256) / 224), size)
+  if (name === 'train' || name === 'val') return carryOut(planOf(name, image, size, random), toRgb(image))
   if (name === 'digits') return fitDigits(image, size)
   if (image.width === size && image.height === size) return image
   throw new RangeError(
@@ -30,10 +29,32 @@ export function transform(name: TransformName, image: Image, size: number, rando
   )
 }
 
-function augmentForTraining(image: Image, size: number, random: Stream): Image {
-  const cropped = resize(image, randomResizedCrop(image.width, image.height, random), size, size)
-  if (random.uniform() < 0.5) flipHorizontally(cropped)
-  return cropped
+/** How an image is resized: the part `box` of it to `width` × `height`, and of that the part `window`, mirrored or not. */
+export interface Plan {
+  readonly box: Box
+  readonly width: number
+  readonly height: number
+  readonly window: Box
+  readonly mirrored: boolean
+}
+
+/** What `train` and `val` do to an image of some size. */
+export function planOf(
+  name: 'train' | 'val',
+  image: { readonly width: number; readonly height: number },
+  size: number,
+  random: Stream,
+): Plan {
+  if (name === 'val') return centerCrop(image, Math.round((size * 256) / 224), size)
+  const box = randomResizedCrop(image.width, image.height, random)
+  const mirrored = random.uniform() < 0.5
+  return { box, width: size, height: size, window: { left: 0, top: 0, width: size, height: size }, mirrored }
+}
+
+export function carryOut({ box, width, height, window, mirrored }: Plan, image: Image): Image {
+  const resized = resize(image, box, width, height, window)
+  if (mirrored) flipHorizontally(resized)
+  return resized
 }
 
 /** The share of the image's area that a random crop takes, and its width by height, as torchvision's defaults. */
@@ -76,13 +97,16 @@ export function flipHorizontally({ width, height, channels, data }: Image): void
       }
 }
 
-/** Resizes so that the shorter side is `shorter`, then takes `size` × `size` from the middle; size ≤ shorter. */
-export function centerCrop(image: Image, shorter: number, size: number): Image {
-  const { width, height } = image
+/** Resizing so that the shorter side is `shorter`, then `size` × `size` from the middle; size ≤ shorter. */
+export function centerCrop(
+  { width, height }: { readonly width: number; readonly height: number },
+  shorter: number,
+  size: number,
+): Plan {
   const scaled = (side: number) => Math.trunc((shorter * side) / Math.min(width, height))
   const [w, h] = [scaled(width), scaled(height)]
   const window = { left: roundHalfEven((w - size) / 2), top: roundHalfEven((h - size) / 2), width: size, height: size }
-  return resize(image, { left: 0, top: 0, width, height }, w, h, window)
+  return { box: { left: 0, top: 0, width, height }, width: w, height: h, window, mirrored: false }
 }
 
 /** The size at which digits of 28 pixels get a border of 2 black ones instead of being resized. */

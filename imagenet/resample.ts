@@ -14,7 +14,7 @@ export interface Box {
 }
 
 /** Fraction bits of a weight: of an int's 32, 8 hold the byte and 2 guard filters that overshoot (Pillow's choice). */
-const PRECISION_BITS = 32 - 8 - 2
+export const PRECISION_BITS = 32 - 8 - 2
 const HALF = 1 << (PRECISION_BITS - 1)
 
 /**
@@ -30,22 +30,33 @@ export function resize(
   height: number,
   window: Box = { left: 0, top: 0, width, height },
 ): Image {
-  const across = filter(box.width, width, window.left, window.width)
-  const down = filter(box.height, height, window.top, window.height)
-  const lastRow = window.height - 1
-  const firstUsed = down.first[0]
-  const usedRows = down.first[lastRow] + down.count[lastRow] - firstUsed
+  const { across, down } = filtersOf(box, width, height, window)
+  const { first: firstUsed, count: usedRows } = inputsOf(down)
   const rows = resampleRows(image, { ...box, top: box.top + firstUsed, height: usedRows }, across, window.width)
   const data = resampleColumns(rows, window.width * 3, down, firstUsed, window.height)
   return { width: window.width, height: window.height, channels: 3, data }
 }
 
+/** The two filters of a resizing: of columns and of rows. Nothing beyond the inputs that they name is looked at. */
+export function filtersOf(box: Box, width: number, height: number, window: Box): { across: Filter; down: Filter } {
+  return {
+    across: filter(box.width, width, window.left, window.width),
+    down: filter(box.height, height, window.top, window.height),
+  }
+}
+
 /** For each output: the first input that counts, how many do, and their weights, `taps` places an output. */
-interface Filter {
+export interface Filter {
   readonly first: Int32Array
   readonly count: Int32Array
   readonly weights: Int32Array
   readonly taps: number
+}
+
+/** The inputs that a filter looks at. */
+export function inputsOf({ first, count }: Filter): { first: number; count: number } {
+  const last = first.length - 1
+  return { first: first[0], count: first[last] + count[last] - first[0] }
 }
 
 /** The triangle filter from `inputs` to `outputs` samples, for outputs `from` to `from + amount` (precompute_coeffs). */

@@ -165,6 +165,7 @@ loader('stops the work that is no longer wanted', async () => {
     seed: 0,
     decoder: 'jpeg-js',
     skipCorrupt: false,
+    resizeOnGpu: false,
   } as const
   const indices = Uint32Array.of(0, 1)
   const paths = ['/no/such/file', '/no/such/file']
