@@ -1,5 +1,5 @@
 /** The weights of one layer's cells, from any file of weights. */
-import { basename, extname } from 'node:path'
+import { extname } from 'node:path'
 import { shuffled } from '../../engine/random.ts'
 import type { SavedTensor } from '../../nn/index.ts'
 import { UsageError } from '../errors.ts'
@@ -36,11 +36,14 @@ export async function readLayer(file: string, layer: string): Promise<LayerWeigh
 
 /** What a figure calls the files: as briefly as tells them apart. */
 export function labelsOf(layers: readonly Pick<LayerWeights, 'file' | 'arch'>[]): string[] {
-  const names = layers.map(({ file, arch }) => arch ?? basename(file, extname(file)))
-  const areDifferent = (labels: readonly string[]) => new Set(labels).size === labels.length
-  if (areDifferent(names)) return names
-  const files = layers.map(({ file }) => basename(file, extname(file)))
-  return areDifferent(files) ? files : layers.map(({ file }) => file)
+  const files = layers.map(({ file }) => file.slice(0, file.length - extname(file).length).split(/[\\/]/))
+  const names = layers.map(({ arch }, i) => arch ?? files[i].at(-1)!)
+  if (new Set(names).size === names.length) return names
+  // runs/K-seed0/best and runs/D-seed0/best are K-seed0 and D-seed0.
+  const shared = (at: number) => files.every((parts) => parts.length > 1 && parts.at(at) === files[0].at(at))
+  while (shared(-1)) for (const parts of files) parts.pop()
+  while (shared(0)) for (const parts of files) parts.shift()
+  return files.map((parts, i) => parts.join('/') || layers[i].file)
 }
 
 /** One cell's weights, one an input. @throws UsageError when there is no such cell */

@@ -2,6 +2,7 @@ import { PNG } from 'pngjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CELL_COLORS, cellsSvg, gridColumns } from '../../imagenet/figures/cells.ts'
+import { labelsOf } from '../../imagenet/figures/layer_weights.ts'
 import { svgToPng } from '../../imagenet/figures/png.ts'
 
 const test = suite('figures of cells')
@@ -60,6 +61,19 @@ test('grids stand, and are whole where a divisor allows it', () => {
   assert.is(gridColumns(9216), 96)
   assert.is(gridColumns(1), 1)
   assert.is(gridColumns(7), 3, 'a prime: no divisor')
+})
+
+test('files are called by what tells them apart', () => {
+  const of = (...files: string[]) => labelsOf(files.map((file) => ({ file })))
+  assert.equal(of('a/K.safetensors', 'b/D.pth'), ['K', 'D'])
+  assert.equal(of('runs/K/best.safetensors', 'runs/D/best.safetensors'), ['K', 'D'])
+  assert.equal(of('best.pth', 'deep/best.pth'), ['best', 'deep/best'])
+  assert.equal(of('/k.pth', '/k.pth'), ['/k.pth', '/k.pth'])
+  const heads = [
+    { file: 'x', arch: 'Kakuritsu' },
+    { file: 'x', arch: 'White' },
+  ]
+  assert.equal(labelsOf(heads), ['Kakuritsu', 'White'])
 })
 
 test('titles are text, not markup', () => {
