@@ -1,6 +1,7 @@
 /** Opens a GPU under Node, through Dawn (package `webgpu`). */
 import { Device, GpuError } from '../engine/index.ts'
 import { UsageError } from './errors.ts'
+import { pollGently } from './polling.ts'
 import { withoutNativeStderr } from './stderr.ts'
 
 export interface GpuOptions {
@@ -66,6 +67,7 @@ export async function openAdapter({ gpu, toggles = [], disabledToggles = [] }: G
   if (!adapter) throw new GpuError(`${listed.name} could not be opened`)
   instances.push(instance)
   const { vendor, architecture, description, isFallbackAdapter: software } = adapter.info
+  if (software) pollGently()
   descriptions.set(adapter, { ...listed, vendor, architecture, driver: driverVersion(description), software })
   return adapter
 }
