@@ -22,7 +22,8 @@ for (const file of files('imagenet', '.worker.ts')) entries[`dist/${basename(fil
 for (const file of files('bench', '.ts').filter((name) => !name.startsWith('bench/peers/')))
   entries[`dist/${file.slice(0, -3)}`] = file
 if (withTests)
-  for (const file of ['test/run.ts', ...files('test', '.test.ts')]) entries[`dist/${file.slice(0, -3)}`] = file
+  for (const file of ['test/run.ts', ...files('test', '.test.ts'), ...files('test', '.program.ts')])
+    entries[`dist/${file.slice(0, -3)}`] = file
 
 // Old chunks would pile up; the types are the package build's.
 for (const old of withTests ? ['dist/test', 'dist/chunks'] : ['dist'])
