@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { PNG } from 'pngjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { cellOf, chooseCells, readLayer } from '../../imagenet/figures/layer_weights.ts'
 import { writeSafetensors } from '../../nn/index.ts'
 import { removeFolder, temporaryFolder } from '../imagenet/pictures.ts'
 import { runBin } from './commands.ts'
@@ -86,28 +87,36 @@ test('files that say the same of themselves are told apart by name', async () =>
   assert.match(stdout, /^input\tk li1 · cell 0\tother li1 · cell 0$/m)
 })
 
-const WRONG: [what: string, args: string[], message: RegExp][] = [
-  ['no file', ['--weights', join(folder, 'none')], /there is no file .*none/],
-  ['no weights', [], /required option '--weights/],
-  ['no such layer', ['--weights', k, '--layer', 'li3'], /k\.safetensors has no layer 'li3'; it has exp\.li1, exp\.li2/],
-  ['several such layers', ['--weights', k, '--layer', 'weight'], /has several layers 'weight': exp\.li1, exp\.li2/],
-  ['no such cell', ['--weights', k, '--cell', '4'], /exp\.li1\.weight has cells 0 to 3, asked for 4/],
-  ['no cell', ['--weights', k, '--cell', 'x'], /--cell takes a whole number from 0 on, given 'x'/],
-  [
-    'too many cells',
-    ['--weights', k, '--layer', 'li2', '--cell', 'random', '0', '1'],
-    /2 cells: so many cannot be drawn/,
-  ],
-]
+const message = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'none',
+    (error: Error) => `${error.name}: ${error.message}`,
+  )
 
-for (const [what, args, message] of WRONG)
-  test(`wrong use: ${what}`, async () => {
+test('layers and cells that are not there are named', async () => {
+  assert.match(
+    await message(readLayer(k, 'li3')),
+    /UsageError: .*k\.safetensors has no layer 'li3'; it has exp\.li1, exp\.li2/,
+  )
+  assert.match(await message(readLayer(k, 'weight')), /UsageError: .*has several layers 'weight': exp\.li1, exp\.li2/)
+  const layer = await readLayer(k, 'li1')
+  assert.throws(() => cellOf(layer, 4), /exp\.li1\.weight has cells 0 to 3, asked for 4/)
+  assert.throws(() => chooseCells(['random', 0, 1], 2, 0), /2 cells: so many cannot be drawn/)
+})
+
+test('wrong use ends with status 2, and nothing is drawn', async () => {
+  const uses: [args: string[], message: RegExp][] = [
+    [['--weights', join(folder, 'none')], /there is no file .*none/],
+    [['--weights', k, '--cell', 'x'], /--cell takes a whole number from 0 on, given 'x'/],
+  ]
+  for (const [args, message] of uses) {
     const { status, stdout, stderr } = await run(...args, '--output', join(folder, 'wrong'))
     assert.is(status, 2, stderr)
     assert.is(stdout, '')
     assert.match(stderr, message)
     assert.not.ok(existsSync(join(folder, 'wrong.svg')))
-  })
+  }
+})
 
 test.after(() => removeFolder(folder))
 test.run()
