@@ -9,7 +9,8 @@ export interface WeightsFile {
   readonly file: string
   readonly format: 'safetensors' | 'pth'
   /**
-   * The state dict's tensors by name, without DataParallel's `module.`: for `loadStateDict`. Each is read from the file
+   * The state dict's tensors by name, without DataParallel's `module.`: for `loadStateDict`. (In a checkpoint that is a
+   * safetensors file there are those of the optimizer too, under `optimizer.`.) Each is read from the file
    * when its `data` is asked for, so the file must be open until all that is wanted was loaded and placed on a device.
    */
   readonly tensors: ReadonlyMap<string, FileTensor>
@@ -47,11 +48,17 @@ function openSource(file: string): FileSource {
 
 /** `openWeights` for bytes from anywhere. @throws FormatError */
 export async function readWeights(source: ByteSource): Promise<Omit<WeightsFile, 'file' | 'close'>> {
-  if (!isPth(source)) return { format: 'safetensors', ...openSafetensors(source), saved: undefined }
+  if (!isPth(source)) {
+    if (!beginsJson(source)) throw new FormatError('it is neither a safetensors file nor one that torch.save wrote')
+    return { format: 'safetensors', ...openSafetensors(source), saved: undefined }
+  }
   const saved = await readPth(source)
   if (!(saved instanceof Map)) throw new FormatError('what it holds is no dict; save a state_dict() or a dict with one')
   return { format: 'pth', tensors: stateDictOf(saved), metadata: {}, saved }
 }
+
+/** Whether a JSON object follows the header's length, as in every safetensors file. */
+const beginsJson = (source: ByteSource): boolean => source.size > 8 && source.read(8, 9)[0] === 0x7b
 
 /** The tensors of the state dict in what was saved. @throws FormatError when there is none */
 function stateDictOf(saved: ReadonlyMap<unknown, unknown>): Map<string, FileTensor> {

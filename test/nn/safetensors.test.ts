@@ -109,6 +109,37 @@ test('decodes half precision', () => {
   assert.ok(Number.isNaN(nan.tensors.get('h')!.data[0]))
 })
 
+const NARROW: [dtype: string, bytes: number[], expected: number[]][] = [
+  // Micikevicius et al. 2022, table 1: one, two, the smallest, the largest, infinity or NaN, -0.
+  ['F8_E5M2', [0x3c, 0xc0, 0x01, 0x7b, 0x7c, 0x80], [1, -2, 2 ** -16, 57344, Infinity, -0]],
+  ['F8_E4M3', [0x38, 0xc0, 0x01, 0x7e, 0x7f, 0x80], [1, -2, 2 ** -9, 448, NaN, -0]],
+  ['F8_E8M0', [127, 128, 0, 254, 255], [1, 2, 2 ** -127, 2 ** 127, NaN]],
+]
+for (const [dtype, stored, expected] of NARROW)
+  test(`decodes ${dtype}`, () => {
+    const header = { w: { dtype, shape: [stored.length], data_offsets: [0, stored.length] } }
+    const { data } = readSafetensors(file(header, Uint8Array.from(stored))).tensors.get('w')!
+    assert.equal(rawBytes(data), rawBytes(Float32Array.from(expected)))
+  })
+
+test('knows the sizes of packed and of complex elements', () => {
+  const of = (dtype: string, shape: number[], size: number) =>
+    readSafetensors(file({ w: { dtype, shape, data_offsets: [0, size] } }, size)).tensors.get('w')!.data
+  assert.is(of('F4', [3, 2], 3).length, 3)
+  assert.is(of('F6_E2M3', [4], 3).length, 3)
+  assert.is(of('C64', [2], 16).length, 4)
+  assert.throws(() => of('F4', [3], 2), /'w' is F4 \[3\], 1\.5 bytes, but claims 2/)
+})
+
+test('writes a tensor from a file bit for bit, halves too', () => {
+  // A NaN whose payload no number keeps.
+  const stored = Uint8Array.of(0x01, 0x7e, 0x00, 0x80)
+  const from = readSafetensors(file({ h: { dtype: 'F16', shape: [2], data_offsets: [0, 4] } }, stored))
+  const back = readSafetensors(join(writeSafetensors(from.tensors, { kept: 'yes' })))
+  assert.equal(back.tensors.get('h')!.bytes(), stored)
+  assert.equal(back.metadata, { kept: 'yes' })
+})
+
 test('accepts the corners of the format', () => {
   assert.is(readSafetensors(file('{}')).tensors.size, 0)
   assert.is(readSafetensors(file('{}    ')).tensors.size, 0)

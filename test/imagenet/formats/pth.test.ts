@@ -249,8 +249,12 @@ const LYING_ARCHIVES: [what: string, file: () => Promise<Uint8Array> | Uint8Arra
   ['an archive without its directory', async () => (await pth(good)).subarray(0, 200), /broken or cut short/],
   ['a directory that points past the end', overlapping((file) => file.length), /broken or cut short/],
   ['records that share bytes', overlapping(() => 0), /overlaps another/],
-  ['neither kind of file', () => bytes('<!DOCTYPE html><html></html>'), /safetensors/],
-  ['no bytes', () => new Uint8Array(0), /0 bytes/],
+  [
+    'neither kind of file',
+    () => bytes('<!DOCTYPE html><html></html>'),
+    /neither a safetensors file nor one that torch\.save wrote/,
+  ],
+  ['no bytes', () => new Uint8Array(0), /neither/],
 ]
 for (const [what, file, message] of LYING_ARCHIVES)
   test(`refuses ${what}`, async () => {
