@@ -12,7 +12,12 @@
 import { GpuError } from './errors.ts'
 
 /** Features asked for wherever the adapter has them; kernels look in `Device.features` before they rely on one. */
-const WANTED_FEATURES: GPUFeatureName[] = ['subgroups', 'shader-f16', 'timestamp-query']
+const WANTED_FEATURES = [
+  'subgroups',
+  'shader-f16',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix',
+] as GPUFeatureName[]
 
 /** Dispatches encoded before the command buffer is sent, so that the GPU works while the CPU goes on encoding. */
 const DISPATCHES_PER_SUBMIT = 128
@@ -52,6 +57,8 @@ export class Device {
   readonly features: ReadonlySet<string>
   /** True for a driver that runs on the CPU (lavapipe, SwiftShader, WARP). */
   readonly software: boolean
+  /** What its matrix cores multiply, of f16 with sums in f32; null where there are none that kernels can use. */
+  readonly matrixCores: MatrixCores | null
   /** Smallest and largest subgroup a kernel may meet; null where the adapter has no subgroups. */
   readonly subgroups: { min: number; max: number } | null
   /** Holds the uniform parameters of the dispatches being encoded; bound with a dynamic offset. */
@@ -76,6 +83,7 @@ export class Device {
     this.features = gpu.features as ReadonlySet<string>
     this.software = adapter.info.isFallbackAdapter === true
     const { subgroupMinSize: min, subgroupMaxSize: max } = adapter.info
+    this.matrixCores = matrixCoresOf(adapter.info, this.features)
     this.subgroups = min && max && this.features.has('subgroups') ? { min, max } : null
     this.paramsBuffer = gpu.createBuffer({
       label: 'params',
@@ -293,6 +301,41 @@ const ADAPTER_LIMITS = [
   'minUniformBufferOffsetAlignment',
   'minStorageBufferOffsetAlignment',
 ] as const
+
+/** A product [M, K] · [K, N], and the lanes that make it together. */
+export interface MatrixCores {
+  M: number
+  N: number
+  K: number
+  SUBGROUP: number
+}
+
+/** Dawn's, an experiment: WebGPU has none yet. */
+interface SubgroupMatrixInfo {
+  subgroupMatrixConfigs?: readonly {
+    componentType: string
+    resultComponentType: string
+    M: number
+    N: number
+    K: number
+  }[]
+}
+
+/** The first product that gemm_matrix.wgsl can use: its tiles are of 64 × 64, its steps of 32, its workgroups of 128. */
+function matrixCoresOf(info: GPUAdapterInfo & SubgroupMatrixInfo, features: ReadonlySet<string>): MatrixCores | null {
+  const { subgroupMinSize: lanes = 0, subgroupMaxSize, subgroupMatrixConfigs = [] } = info
+  const usable = ['chromium-experimental-subgroup-matrix', 'shader-f16', 'subgroups'].every((name) =>
+    features.has(name),
+  )
+  if (!usable || lanes !== subgroupMaxSize || lanes < 16 || 128 % lanes !== 0) return null
+  const config = subgroupMatrixConfigs.find(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === 'f16' &&
+      resultComponentType === 'f32' &&
+      [64 % M, 64 % N, 32 % K, ((64 / M) * (64 / N)) % (128 / lanes)].every((rest) => rest === 0),
+  )
+  return config ? { M: config.M, N: config.N, K: config.K, SUBGROUP: lanes } : null
+}
 
 function explain(error: GPUError): string {
   if (error instanceof GPUOutOfMemoryError)

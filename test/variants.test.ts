@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert'
 import { create } from 'webgpu'
 import { backward, Device, kakuritsuLinear, scope, Tensor } from '../engine/index.ts'
 import { Kernel } from '../engine/kernel.ts'
+import { kernelsOf } from '../engine/ops/gemm_variants.ts'
 import { testDevice } from './device.ts'
 
 const test = suite('variants')
@@ -51,6 +52,7 @@ async function faultOf(kernel: Kernel): Promise<string | null> {
 test('the null backend has what the kernels may ask for', () => {
   assert.ok(device.features.has('subgroups'))
   assert.ok(device.features.has('shader-f16'))
+  assert.ok(device.features.has('chromium-experimental-subgroup-matrix'))
 })
 
 test('every shader file is part of some kernel', () => {
@@ -64,6 +66,16 @@ test('every shader file is part of some kernel', () => {
     )
   }
 })
+
+// Products that matrix cores have: NVIDIA's and AMD's, Apple's, Intel's.
+for (const cores of [
+  { M: 16, N: 16, K: 16, SUBGROUP: 32 },
+  { M: 16, N: 16, K: 16, SUBGROUP: 64 },
+  { M: 16, N: 8, K: 16, SUBGROUP: 32 },
+  { M: 8, N: 8, K: 8, SUBGROUP: 32 },
+  { M: 8, N: 16, K: 16, SUBGROUP: 16 },
+])
+  kernelsOf('matrix', Object.assign(device, { matrixCores: cores }))
 
 // Half precision: reading it makes it one of all kernels.
 for (const kernel of [...Kernel.all]) kernel.half

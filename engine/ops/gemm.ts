@@ -4,85 +4,22 @@
  * them. A matrix is so many images of one pixel. Nothing is recorded here: the ops on top have the gradients.
  */
 import type { Device } from '../device.ts'
-import { type Constants, Kernel, spread } from '../kernel.ts'
-import epilogueSource from '../shaders/gemm_epilogue.wgsl'
-import joinSource from '../shaders/gemm_join.wgsl'
-import overRowsParamsSource from '../shaders/gemm_over_rows_params.wgsl'
-import overRowsSubgroupSource from '../shaders/gemm_over_rows_subgroup.wgsl'
-import overRowsTiledSource from '../shaders/gemm_over_rows_tiled.wgsl'
-import patchesSource from '../shaders/gemm_patches.wgsl'
-import subgroupSource from '../shaders/gemm_subgroup.wgsl'
-import subgroupRowsSource from '../shaders/gemm_subgroup_rows.wgsl'
-import subgroupTransposedSource from '../shaders/gemm_subgroup_transposed.wgsl'
-import tiledSource from '../shaders/gemm_tiled.wgsl'
-import { empty, type Shape, scope, Tensor } from '../tensor.ts'
+import { spread } from '../kernel.ts'
+import { empty, type Shape, scope, sizeOf, Tensor } from '../tensor.ts'
+import { bucket, choose } from '../tune.ts'
+import {
+  forcedVariant,
+  type GemmVariant,
+  gemmVariant,
+  joinKernel,
+  type Kernels,
+  kernelsOf,
+  variantsOf,
+} from './gemm_variants.ts'
 import { asOneLine, everywhere, type Patches, type Placement, withoutPadding } from './patches.ts'
 import { resizeRows, resizeRowsInto } from './resize.ts'
 import { GPU_WORKGROUPS, sumInSlices } from './slices.ts'
 import { transposeMatrices } from './transpose.ts'
-
-/**
- * - tiled: stages tiles in workgroup memory; any device, any size.
- * - subgroup: for adapters that run on a CPU; see gemm_subgroup_rows.wgsl.
- */
-export type GemmVariant = 'tiled' | 'subgroup'
-
-/** The kernels of a variant, and the tile of the result that one of their workgroups makes. */
-interface Kernels {
-  straight: Kernel
-  transposed: Kernel
-  overRows: Kernel
-  tile: { rows: number; columns: number }
-  /** The first two for a depth in slices, each of at least `least` and a multiple of it; absent where they take none. */
-  sliced?: { straight: Kernel; transposed: Kernel; least: number }
-}
-
-const joinKernel = new Kernel('gemm_join', [patchesSource, epilogueSource, joinSource])
-
-const tiled = (name: string, constants: Constants) =>
-  new Kernel(name, [patchesSource, epilogueSource, tiledSource], constants)
-
-const kernels: Record<GemmVariant, Kernels> = {
-  tiled: {
-    straight: tiled('gemm_tiled', {}),
-    transposed: tiled('gemm_tiled_transposed', { TRANSPOSED: 1 }),
-    overRows: new Kernel('gemm_over_rows_tiled', [overRowsParamsSource, overRowsTiledSource]),
-    tile: { rows: 64, columns: 64 },
-    // Eight steps of DEPTH: a slice costs each of its results one store and one load.
-    sliced: {
-      straight: tiled('gemm_tiled_sliced', { Stored: 'f32' }),
-      transposed: tiled('gemm_tiled_sliced_transposed', { Stored: 'f32', TRANSPOSED: 1 }),
-      least: 128,
-    },
-  },
-  subgroup: {
-    straight: new Kernel('gemm_subgroup', [subgroupRowsSource, patchesSource, epilogueSource, subgroupSource]),
-    transposed: new Kernel('gemm_subgroup_transposed', [
-      subgroupRowsSource,
-      patchesSource,
-      epilogueSource,
-      subgroupTransposedSource,
-    ]),
-    overRows: new Kernel('gemm_over_rows_subgroup', [subgroupRowsSource, overRowsParamsSource, overRowsSubgroupSource]),
-    tile: { rows: 32, columns: 64 },
-  },
-}
-
-let forced: GemmVariant | null = null
-
-/** For tests and benchmarks: takes this variant wherever the device can, or (null) the one that suits it. */
-export function forceGemmVariant(variant: GemmVariant | null): void {
-  forced = variant
-}
-
-/**
- * Which variant suits a device. On a GPU the memory of a workgroup is fast and 8 lanes would leave most of a subgroup
- * idle; on a CPU that memory is memory like any other, and a barrier costs a switch between coroutines.
- */
-export function gemmVariant({ software, subgroups }: Device): GemmVariant {
-  if (!subgroups || subgroups.min < 8) return 'tiled'
-  return forced ?? (software ? 'subgroup' : 'tiled')
-}
 
 /** What becomes of the sums as they are written, as much of it as is given: relu(sums · scale + bias + residual). */
 export interface Epilogue {
@@ -129,12 +66,30 @@ export interface Gemm extends Epilogue {
 
 /** out = patches(x) · weight, and what follows. */
 export function gemm(product: Gemm): void {
+  const { x, weight, out, rows, depth, columns, patches, evenPixels, placement, transposed } = product
+  const { device } = out
+  const variants = variantsOf(device, weight.dtype, transposed)
+  const [standard] = variants
+  const sizes = [rows, columns, depth * patches.tapsH * patches.tapsW].map(bucket)
+  const like = [x, weight, out].map(({ shape, dtype }) => ({ shape, dtype }))
+  const geometry = { rows, depth, columns, patches, evenPixels, placement, transposed }
+  const trial = (variant: GemmVariant) =>
+    scope(() => {
+      const [x, weight, out] = like.map(({ shape, dtype }) => empty(device, shape, dtype))
+      gemmAs(variant, { ...geometry, x, weight, out })
+    })
+  const key = `gemm ${weight.dtype}${transposed ? ' transposed' : ''} ${sizes.join(' ')}`
+  gemmAs(choose(device, { key, variants, standard, exact: false, trial }), product)
+}
+
+function gemmAs(variant: GemmVariant, product: Gemm): void {
   const { out, columns } = product
-  if (gemmVariant(out.device) === 'tiled') dispatch(kernels.tiled, product)
+  const kernels = kernelsOf(variant, out.device)
+  if (variant !== 'subgroup') gemmBy(kernels, product)
   else
     scope(() => {
       const padded = padForSubgroups(product)
-      dispatch(kernels.subgroup, padded)
+      gemmBy(kernels, padded)
       if (padded.out !== out) resizeRowsInto(out, padded.out, padded.columns, columns)
     })
 }
@@ -170,7 +125,8 @@ function padForSubgroups(product: Gemm): Gemm {
   }
 }
 
-function dispatch({ straight, transposed, tile, sliced }: Kernels, product: Gemm): void {
+/** `gemm` by these kernels, which take the product as it is. */
+export function gemmBy({ straight, transposed = straight, tile, sliced }: Kernels, product: Gemm): void {
   const { x, weight, out, rows, depth, columns } = product
   const { device } = out
   const { patches, placement } = withoutPadding(product.patches, product.placement ?? everywhere(product.patches))
@@ -202,7 +158,7 @@ function dispatch({ straight, transposed, tile, sliced }: Kernels, product: Gemm
  * one image do. The few cores of a software adapter have enough to do, unless a test forces what a GPU would take.
  */
 function cutDepth(device: Device, tiles: number, depth: number, least: number) {
-  const wanted = device.software && forced !== 'tiled' ? 1 : Math.max(1, Math.floor(GPU_WORKGROUPS / tiles))
+  const wanted = device.software && forcedVariant() !== 'tiled' ? 1 : Math.max(1, Math.floor(GPU_WORKGROUPS / tiles))
   const sliceDepth = Math.max(least, roundUp(Math.ceil(depth / wanted), least))
   return { slices: Math.max(1, Math.ceil(depth / sliceDepth)), sliceDepth }
 }
@@ -242,12 +198,29 @@ export interface GemmOverRows {
 
 /** patches(x)ᵀ · dy: a sum over all output pixels. */
 export function gemmOverRows({ x, dy, shape, channels, columns, patches }: GemmOverRows): Tensor {
-  const variant = gemmVariant(x.device)
+  const { device } = x
+  const [operand, gradient] = [x.shape, dy.shape]
+  const standard = gemmVariant(device)
+  const variant = choose(device, {
+    key: `gemm over rows ${[dy.size / columns, columns, sizeOf(shape) / columns].map(bucket).join(' ')}`,
+    variants: variantsOf(device, 'f32', false).filter((variant) => kernelsOf(variant, device).overRows),
+    standard,
+    exact: false,
+    trial: (variant) =>
+      scope(() => {
+        const [x, dy] = [empty(device, operand), empty(device, gradient)]
+        overRowsAs(variant, { x, dy, shape, channels, columns, patches })
+      }),
+  })
+  return overRowsAs(variant, { x, dy, shape, channels, columns, patches })
+}
+
+function overRowsAs(variant: GemmVariant, { x, dy, shape, channels, columns, patches }: GemmOverRows): Tensor {
   // The subgroup kernel reads both operands in quads.
   const least = variant === 'subgroup' ? 4 : 1
   const [depth, width] = [roundUp(channels, least), roundUp(columns, least)]
   return scope(() => {
-    const padded = sumOverRows(kernels[variant], {
+    const padded = sumOverRows(kernelsOf(variant, x.device), {
       x: resizeRows(x, channels, depth),
       dy: resizeRows(dy, columns, width),
       channels: depth,
@@ -273,7 +246,7 @@ function sumOverRows({ overRows, tile }: Kernels, product: Omit<GemmOverRows, 's
   const sum = () =>
     sumInSlices(device, [tapsH * tapsW, channels, columns], rows, tiles, (parts, slices, sliceRows) => {
       const params = { ...patches, elements, columns, rows, sliceRows, channels, columnTiles, tiles }
-      overRows.run(device, params, [x, dy, parts], [...spread(device, tiles, 1), slices])
+      overRows!.run(device, params, [x, dy, parts], [...spread(device, tiles, 1), slices])
     })
   const taps = product.patches.tapsH * product.patches.tapsW
   if (tapsH * tapsW === taps) return sum()

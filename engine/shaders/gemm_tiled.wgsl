@@ -1,12 +1,13 @@
 // out = patches(x) · weight; see gemm_patches.wgsl for the patches and the layout of every binding, gemm_epilogue.wgsl
 // for what follows the product.
 //
-// For any device and any size. A workgroup makes a tile of 64 rows × 64 columns, a thread 4 × 4 of it: rows
+// For any device and any size. A workgroup makes a tile of 16 ROWS rows × 64 columns, a thread ROWS × 4 of it: rows
 // threadRow + 16 i, columns threadColumn + 16 j. The depth, all taps and channels in one, goes by in steps of DEPTH,
 // for which the workgroup stages both operands in its memory. group.z counts slices of sliceDepth, a multiple of DEPTH.
 // Where there are several, out is [slices, rows, columns], floats (`Stored`), and nothing follows: gemm_join.wgsl goes on.
 //
 //   TRANSPOSED: 0 for a weight [taps, depth, columns], 1 for [taps, columns, depth]
+//   ROWS: many share each element of the weight that is loaded; few make more workgroups of a small product
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
@@ -16,12 +17,14 @@ alias Outputs = f32;
 alias Stored = Element;
 
 const TRANSPOSED: u32 = 0;
+const ROWS: u32 = 4;
 const TILE: u32 = 64;
 const DEPTH: u32 = 16;
 // Rows of the staged tiles are this far apart, so that threads which write a column meet different memory banks.
-const PITCH: u32 = 65;
+const X_PITCH: u32 = 16 * ROWS + 1;
+const PITCH: u32 = TILE + 1;
 
-var<workgroup> xTile: array<f32, DEPTH * PITCH>;
+var<workgroup> xTile: array<f32, DEPTH * X_PITCH>;
 var<workgroup> weightTile: array<f32, DEPTH * PITCH>;
 
 // Where in a weight [taps, depth, columns], taken as a matrix of `columns`, step k of the sum is.
@@ -41,28 +44,28 @@ fn main(
 ) {
   let tile = group.y * groups.x + group.x;
   if (tile >= params.tiles) { return; }
-  let firstRow = tile / params.columnTiles * TILE;
+  let firstRow = tile / params.columnTiles * 16 * ROWS;
   let firstColumn = tile % params.columnTiles * TILE;
   let alongDepth = thread % DEPTH;
   let across = thread / DEPTH;
 
   // This thread stages, of every step, depth `alongDepth` of rows `across + 16 i`.
-  var origins: array<Origin, 4>;
-  for (var i = 0u; i < 4; i++) { origins[i] = originOf(min(firstRow + across + 16 * i, params.rows - 1)); }
+  var origins: array<Origin, ROWS>;
+  for (var i = 0u; i < ROWS; i++) { origins[i] = originOf(min(firstRow + across + 16 * i, params.rows - 1)); }
 
   let depth = min(params.tapsH * params.tapsW * params.depth, (group.z + 1) * params.sliceDepth);
-  var sums: array<vec4f, 4>;
+  var sums: array<vec4f, ROWS>;
   for (var start = group.z * params.sliceDepth; start < depth; start += DEPTH) {
     let k = start + alongDepth;
     let tap = k / params.depth;
     let channel = k % params.depth;
     let tapH = tap / params.tapsW;
     let tapW = tap % params.tapsW;
-    for (var i = 0u; i < 4; i++) {
+    for (var i = 0u; i < ROWS; i++) {
       let pixel = pixelUnder(origins[i], tapH, tapW);
       let inside = pixel != OUTSIDE && k < depth;
       let at = select(0, pixel * params.pixelStride + channel, inside);
-      xTile[alongDepth * PITCH + across + 16 * i] = select(0, f32(x[at]), inside);
+      xTile[alongDepth * X_PITCH + across + 16 * i] = select(0, f32(x[at]), inside);
     }
     if (TRANSPOSED == 1) {
       let first = weightTap(tapH, tapW) * params.columns * params.depth + channel;
@@ -85,15 +88,15 @@ fn main(
     // A count that is not constant: unrolled by DEPTH, the loop takes a software adapter ten times as long to compile.
     let steps = min(DEPTH, depth - start);
     for (var d = 0u; d < steps; d++) {
-      let a = d * PITCH + thread / 16;
+      let a = d * X_PITCH + thread / 16;
       let b = d * PITCH + thread % 16;
       let w = vec4f(weightTile[b], weightTile[b + 16], weightTile[b + 32], weightTile[b + 48]);
-      for (var i = 0u; i < 4; i++) { sums[i] += xTile[a + 16 * i] * w; }
+      for (var i = 0u; i < ROWS; i++) { sums[i] += xTile[a + 16 * i] * w; }
     }
     workgroupBarrier();
   }
 
-  for (var i = 0u; i < 4; i++) {
+  for (var i = 0u; i < ROWS; i++) {
     let row = firstRow + thread / 16 + 16 * i;
     if (row >= params.rows) { break; }
     let first = select(outPixel(row), group.z * params.rows + row, params.slices > 1) * params.columns;

@@ -10,6 +10,7 @@ import {
   batchNorm2d,
   type Conv2dOptions,
   conv2d,
+  empty,
   half,
   hasHalf,
   linear,
@@ -18,9 +19,12 @@ import {
   scope,
   Tensor,
 } from '../../engine/index.ts'
-import { forceGemmVariant } from '../../engine/ops/gemm.ts'
+import { gemm, gemmBy } from '../../engine/ops/gemm.ts'
+import { forceGemmVariant, matrixKernels } from '../../engine/ops/gemm_variants.ts'
+import { matrixRows } from '../../engine/ops/patches.ts'
 import { testDevice } from '../device.ts'
 import { close, nd, Random, type Tolerance } from '../reference/nd.ts'
+import emulatedSource from './matrix_cores.wgsl'
 
 /** Half a step of a half, 2^-11 of its magnitude, or the whole one that WGSL allows; and f32's rounding of the sums. */
 const ROUNDING: Tolerance = { rtol: 1.01 * 2 ** -10, atol: 1e-4 }
@@ -102,6 +106,39 @@ for (const channels of [3, 8])
     assert.equal(await narrow.read(), await wide.read())
     await same(adaptiveAvgPool2d(x.f16, [1, 1]), adaptiveAvgPool2d(x.f32, [1, 1]), 'f32')
   })
+
+// The kernel for matrix cores, which no adapter of the tests has, with a product of M × N × K that lanes make instead.
+if (device.subgroups?.min === device.subgroups?.max)
+  for (const [rows, depth, columns] of [
+    [1, 1, 1],
+    [33, 40, 65],
+    [70, 130, 36],
+  ])
+    able(`gemm_matrix: [${rows}, ${depth}] · [${depth}, ${columns}]`, async () => {
+      const { straight, tile } = matrixKernels(emulatedSource)
+      const kernels = { straight: straight.with({ M: 16, N: 8, K: 8, SUBGROUP: device.subgroups!.min }), tile }
+      const [x, weight, residual] = [operand([rows, depth]), operand([depth, columns]), operand([rows, columns])]
+      const bias = operand([columns]).f32
+      const common = { rows, depth, columns, patches: matrixRows(depth), transposed: false, bias, relu: true }
+      const [narrow, wide] = [empty(device, [rows, columns], 'f16'), empty(device, [rows, columns])]
+      gemmBy(kernels, { ...common, x: x.f16, weight: weight.f16, residual: residual.f16, out: narrow })
+      gemm({ ...common, x: x.f32, weight: weight.f32, residual: residual.f32, out: wide })
+      await same(narrow, wide)
+    })
+
+able('gemm_matrix: a convolution', async () => {
+  const { straight, tile } = matrixKernels(emulatedSource)
+  const kernels = { straight: straight.with({ M: 8, N: 16, K: 16, SUBGROUP: device.subgroups!.min }), tile }
+  const [x, weight] = [operand([2, 7, 5, 12]), operand([3, 3, 12, 20])]
+  const [height, width, channels, columns] = [7, 5, 12, 20]
+  const patches = {
+    ...{ height, width, pixelStride: channels, gridHeight: 4, gridWidth: 3, step: 2 },
+    ...{ offsetH: -1, offsetW: -1, tapsH: 3, tapsW: 3, tapStep: 1 },
+  }
+  const out = empty(device, [2, 4, 3, columns], 'f16')
+  gemmBy(kernels, { x: x.f16, weight: weight.f16, out, rows: 24, depth: channels, columns, patches, transposed: false })
+  await same(out, conv2d(x.f32, weight.f32, { stride: 2, padding: 1 }))
+})
 
 able('half rounds', async () => {
   const values = Float32Array.from(random.normal([1027]).data)

@@ -2,13 +2,15 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ShapeError } from '../../engine/errors.ts'
-import { forceGemmVariant, type GemmVariant } from '../../engine/ops/gemm.ts'
+import { countTensors, scope, Tensor, Tuner } from '../../engine/index.ts'
+import { forceGemmVariant } from '../../engine/ops/gemm_variants.ts'
 import { linear, matmul } from '../../engine/ops/matmul.ts'
+import { testDevice } from '../device.ts'
 import * as reference from '../reference/matmul.ts'
-import { Random } from '../reference/nd.ts'
+import { close, nd, Random } from '../reference/nd.ts'
 import { checkOp, tensor } from './check.ts'
 
-for (const variant of ['tiled', 'subgroup'] satisfies GemmVariant[]) {
+for (const variant of ['tiled', 'tiled32', 'tiled128', 'subgroup'] as const) {
   const random = new Random(11)
   const test = suite(`matmul, ${variant}`)
   test.before(() => forceGemmVariant(variant))
@@ -85,6 +87,43 @@ test('names the shapes that do not fit', async () => {
   refuses(() => matmul(a, b, { transposeA: true }), /\[2, 3\] transposed/)
   refuses(() => matmul(a, cube), /matmul multiplies matrices, given \[1, 2, 3\]/)
   refuses(() => linear(a, b), /linear: the inner sizes/)
+})
+
+test('takes the variant that a tuner knows, with the same result but for rounding; trials keep no tensor', async () => {
+  const device = await testDevice()
+  const [x, weight, dy] = [
+    [33, 40],
+    [40, 20],
+    [33, 20],
+  ].map((shape) => random.normal(shape))
+  const [a, b, d] = [x, weight, dy].map((values) => Tensor.from(device, Float32Array.from(values.data), values.shape))
+  const products = () =>
+    scope(() => [
+      matmul(a, b).read(),
+      matmul(d, b, { transposeB: true }).read(),
+      matmul(a, d, { transposeA: true }).read(),
+    ])
+  const standard = await Promise.all(products())
+  const tensors = countTensors()
+  const tuner = new Tuner(device, {
+    async time(_, run) {
+      run()
+      return 10
+    },
+  })
+  products()
+  assert.is(await tuner.settle(), 3)
+  assert.equal([...tuner.choices.keys()].sort(), [
+    'gemm f32 32 16 32',
+    'gemm f32 transposed 32 32 16',
+    'gemm over rows 32 16 32',
+  ])
+  tuner.stop()
+  const known = new Tuner(device, { choices: new Map([...tuner.choices.keys()].map((key) => [key, 'tiled'])) })
+  const tiled = await Promise.all(products())
+  known.stop()
+  for (const [i, values] of tiled.entries()) close(values, nd([values.length], standard[i]), { rtol: 1e-5 })
+  assert.is(countTensors(), tensors)
 })
 
 test.run()
