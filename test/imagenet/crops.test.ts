@@ -58,7 +58,7 @@ test('gives the bytes that the CPU gives, for images of any size, whole batches 
   ] as const
   const images = [...sizes.map(([width, height], i) => noise(width, height, i)), gray]
   for (const name of ['train', 'val'] as const)
-    for (const size of [1, 7, 32, 57]) {
+    for (const size of [1, 19, 32]) {
       const gatherer = new CropGatherer(name, size)
       const wanted: number[] = []
       for (const [i, image] of images.entries()) {
