@@ -7,11 +7,20 @@ import { withoutNativeStderr } from './stderr.ts'
 export interface GpuOptions {
   /** Which adapter: its number in `listAdapters`, or a part of its name in any case. Left out: the first of the list. */
   gpu?: string
+  /** Leaves out Dawn's own checks: see FAST_TOGGLES. */
+  fast?: boolean
   /** Dawn's switches to turn on: https://dawn.googlesource.com/dawn/+/refs/heads/main/src/dawn/native/Toggles.cpp */
   toggles?: readonly string[]
   /** Dawn's switches to turn off. */
   disabledToggles?: readonly string[]
 }
+
+/**
+ * What the engine does not need. Its kernels guard every index themselves, write workgroup memory before they read it, and
+ * their dispatches are checked, and errors named, by `Kernel.run` and `Memory.take`; Dawn does all that a second time.
+ * The last one offers matrix cores, which WebGPU has as an experiment only.
+ */
+const FAST_TOGGLES = ['disable_robustness', 'disable_workgroup_init', 'skip_validation', 'allow_unsafe_apis']
 
 export interface ListedAdapter {
   name: string
@@ -56,11 +65,12 @@ export async function listAdapters(): Promise<ListedAdapter[]> {
  * Opens an adapter, and puts WebGPU's constants (GPUBufferUsage, …) where a browser has them.
  * @throws GpuError when there is none; UsageError when there is none that `gpu` means, listing those that there are.
  */
-export async function openAdapter({ gpu, toggles = [], disabledToggles = [] }: GpuOptions = {}): Promise<GPUAdapter> {
+export async function openAdapter(options: GpuOptions = {}): Promise<GPUAdapter> {
+  const { gpu, fast = false, toggles = [], disabledToggles = [] } = options
   const listed = chooseAdapter(await listAdapters(), gpu)
   const flags = [
     `adapter=${listed.name}`,
-    `enable-dawn-features=${toggles.join(',')}`,
+    `enable-dawn-features=${[...(fast ? FAST_TOGGLES : []), ...toggles].join(',')}`,
     `disable-dawn-features=${disabledToggles.join(',')}`,
   ]
   const { instance, adapter } = await requestAdapter(flags)
