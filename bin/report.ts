@@ -5,7 +5,7 @@ import {
   collectResults,
   comparison,
   ExperimentFolder,
-  publishedTable,
+  printReport,
   runCommand,
   textTable,
   writeFileAtomic,
@@ -27,7 +27,7 @@ const command = new Command('report')
     })
     if (experiments.length === 1) {
       const [{ results, html }] = experiments
-      console.log(`${textTable(publishedTable(results))}\n\nReport: ${html}`)
+      printReport(results, html)
       return
     }
     const { html, table } = comparison(experiments.map(({ results }) => results))

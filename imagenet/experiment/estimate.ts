@@ -51,7 +51,7 @@ export async function estimate(
   const basis = measured === 0 ? `${done.length} runs that are done` : `${TIMED} steps of each kind, measured just now`
   return {
     base: haveBase ? null : settings.baseSteps! * base.train! + valSteps * base.forward,
-    features: (trainSteps + valSteps) * base.forward,
+    features: ((settings.views ?? 1) * trainSteps + valSteps) * base.forward,
     runs,
     basis,
   }

@@ -12,7 +12,7 @@ import { openFeatures } from './features.ts'
 import { ExperimentFolder } from './folder.ts'
 import { defaultOutput, type ExperimentOptions, settleExperiment } from './options.ts'
 import { describeHead, planRuns, type RunSpec } from './plan.ts'
-import { publishedTable, textTable } from './report/tables.ts'
+import { differencesTable, publishedTable, textTable } from './report/tables.ts'
 import { writeReport } from './report/write.ts'
 import type { Results } from './results.ts'
 import { completeRuns, runPlan } from './runner.ts'
@@ -76,11 +76,7 @@ export async function runExperiment(
       return { status: INTERRUPTED, results: null }
     }
     const results = collectResults(folder)
-    if (results.runs.length > 0) {
-      const files = writeReport(folder, results)
-      const table = publishedTable(results)
-      console.log(`\n${textTable(table)}\n\n${table.note}\n\nReport: ${files.html}`)
-    }
+    if (results.runs.length > 0) printReport(results, writeReport(folder, results).html)
     return { status: failed > 0 ? 1 : 0, results }
   } finally {
     interrupt.close()
@@ -96,6 +92,13 @@ export async function openStudy(device: Device, options: Parameters<typeof openB
   const features = await openFeatures(device, base, options)
   base.free()
   return features && { device, settings, features, folder }
+}
+
+/** The tables that answer the experiment's questions, and the report's path. */
+export function printReport(results: Results, file: string): void {
+  for (const table of [publishedTable(results), differencesTable(results)])
+    if (table) console.log(`\n${table.title}\n\n${textTable(table)}\n\n${table.note}`)
+  console.log(`\nReport: ${file}`)
 }
 
 function printPlan(

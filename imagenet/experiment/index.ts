@@ -1,6 +1,6 @@
 /** Experiments: many heads on one base, what they say together, and the report of it. */
 export { collectResults } from './collect.ts'
-export { openStudy, runExperiment } from './experiment.ts'
+export { openStudy, printReport, runExperiment } from './experiment.ts'
 export { ExperimentFolder } from './folder.ts'
 export { type RunControls, runOne } from './head_run.ts'
 export {
@@ -15,7 +15,7 @@ export {
 export { type Ablation, planRuns, type RunSpec } from './plan.ts'
 export { comparison } from './report/comparison.ts'
 export { type Report, report } from './report/report.ts'
-export { publishedTable, type Table, textTable } from './report/tables.ts'
+export { type Table, textTable } from './report/tables.ts'
 export { writeReport } from './report/write.ts'
 export type { Evaluation, Results, RunResult } from './results.ts'
 export { runPlan, type Watcher } from './runner.ts'

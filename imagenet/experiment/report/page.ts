@@ -27,9 +27,8 @@ code{font:14px ui-monospace,monospace}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem .25rem 0;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
 figure{margin:1.5rem 0}figure svg{display:block;max-width:100%;height:auto}.plots{display:flex;flex-wrap:wrap;gap:1rem;margin-bottom:1rem}
-summary{cursor:pointer}
 a{color:var(--c0)}
-@media print{figure,tr{break-inside:avoid}h2{break-after:avoid}a[download],details:not([open]){display:none}.wide{overflow:visible}body{margin:0;font-size:12px}table{font-size:10px}th,td{white-space:normal}}
+@media print{figure,tr{break-inside:avoid}h2{break-after:avoid}a[download]{display:none}.wide{overflow:visible}body{margin:0;font-size:12px}table{font-size:10px}th,td{white-space:normal}}
 `
 
 /** @param sections HTML, one after the other */
@@ -60,8 +59,7 @@ export function figureHtml({ id, title, caption, svg, data }: Figure): string {
 </section>`
 }
 
-/** @param folded shows its rows only when asked */
-export function tableHtml({ title, columns, rows, note }: Table, folded = false): string {
+export function tableHtml({ title, columns, rows, note }: Table): string {
   const cells = (tag: string, row: readonly string[]) =>
     row.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')
   const table = `<div class="wide"><table>
@@ -70,8 +68,7 @@ export function tableHtml({ title, columns, rows, note }: Table, folded = false)
 ${rows.map((row) => `<tr>${cells('td', row)}</tr>`).join('\n')}
 </tbody></table></div>
 <p class="note">${escapeHtml(note)}</p>`
-  if (!folded) return `<section><h2>${escapeHtml(title)}</h2>\n${table}</section>`
-  return `<section><details><summary>${escapeHtml(title)}</summary>\n${table}</details></section>`
+  return `<section><h2>${escapeHtml(title)}</h2>\n${table}</section>`
 }
 
 export const termsHtml = (terms: readonly (readonly [term: string, value: string])[]): string =>

@@ -33,7 +33,7 @@ export function report(results: Results): Report {
     ...(differences ? [tableHtml(differences)] : []),
     ...before.map(figureHtml),
     ...after.map(figureHtml),
-    tableHtml(evaluationsTable(results), true),
+    tableHtml(evaluationsTable(results)),
     tableHtml(timesTable(results)),
     `<section><h2>How it was made</h2>${termsHtml(termsOf(results))}</section>`,
   ])
