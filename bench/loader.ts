@@ -105,6 +105,7 @@ function parts(bench: Workbench): Work[] {
     {
       name: RESIZE_ON_GPU,
       images: IMAGES,
+      against: TRANSFORM,
       run: () => normalizeImages(onGpu(), normalisation),
       check: async () =>
         near(new Uint8Array((await scope(() => onGpu().readU32())).buffer), concat(times.map(augment)), 0),

@@ -43,6 +43,8 @@ export class CachedFeatures {
   readonly #stores = new Map<number, FeatureStore>()
   /** The row of each of the source's images. */
   readonly #rowOf: Uint32Array
+  /** Fingerprint of the loader's images. */
+  #images: string | undefined
 
   /** @throws Error when the base is in train mode, or the loader has no end of views */
   constructor(device: Device, base: FrozenBase, loader: Loader, options: CacheOptions) {
@@ -117,7 +119,10 @@ export class CachedFeatures {
 
   #open(view: number): FeatureStore {
     const { folder, weights, say = console.log } = this.#options
-    const key = featureKey(this.#device, this.#loader, weights, view)
+    const { source, sampler } = this.#loader
+    // Each of 1.28 million files is asked for its times: once is enough.
+    this.#images ??= source.fingerprint(sampler.inOrder())
+    const key = featureKey(this.#device, this.#loader, { weights, images: this.#images, view })
     const title = this.#title(view)
     const prefix = `${title.replaceAll(' ', '-')}-`
     const file = `${prefix}${keyName(key)}`

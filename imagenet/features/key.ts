@@ -17,16 +17,20 @@ export async function weightsDigest(module: Module): Promise<string> {
  * What the features of a loader's images depend on, their last bits included: those are the adapter's and the decoder's.
  *
  * @param weights digest of the weights of what computes them
+ * @param images the source's fingerprint of the loader's images, in their order
  * @param view which draw of the augmentation
  */
-export function featureKey(device: Device, loader: Loader, weights: string, view: number): Record<string, unknown> {
-  const { source, sampler, recipe } = loader
+export function featureKey(
+  device: Device,
+  { source, recipe }: Loader,
+  { weights, images, view }: { weights: string; images: string; view: number },
+): Record<string, unknown> {
   const { transform, imageSize, channels, decoder, seed } = recipe
   const { mean, std } = source
   const { name, backend, driver } = describeAdapter(device)
   return {
     weights,
-    images: source.fingerprint(sampler.inOrder()),
+    images,
     transform: { name: transform, imageSize, channels, mean: [...mean], std: [...std] },
     // Only augmentation draws anything.
     ...(transform === 'train' ? { seed, view } : {}),
