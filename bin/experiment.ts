@@ -6,6 +6,7 @@ import {
   EXPERIMENT_DEFAULTS as DEFAULTS,
   type ExperimentOptions,
   openDevice,
+  PRECISIONS,
   parseAblations,
   parseArchs,
   parseCount,
@@ -49,6 +50,11 @@ const command = new Command('experiment')
   .option('--dummy', 'made-up images in the number and size of ImageNet', false)
   .option('--limit-train <n>', 'use so many training images (2000 on MNIST)', count('--limit-train'))
   .option('--limit-val <n>', 'use so many validation images (2000 on MNIST)', count('--limit-val'))
+  .addOption(
+    new Option('--precision <type>', 'of the frozen base; f16 halves its memory')
+      .choices([...PRECISIONS])
+      .default(DEFAULTS.precision),
+  )
   .option('--views <k>', 'augmentations of each training image, taken in turn epoch by epoch (none)', count('--views'))
   .addOption(
     new Option('--decoder <name>', 'what decodes JPEG files (auto: sharp where it is installed)')
@@ -60,9 +66,10 @@ const command = new Command('experiment')
   .optionsGroup('Running:')
   .option('--dry-run', 'print the plan and an estimate of the time, and end')
   .option('--gpu <which>', 'number of an adapter, or a part of its name')
+  .option('--debug', 'keep the checks that the GPU library makes of shaders')
   .option('--output <DIR>', 'folder for runs and report (runs/mnist, runs/experiment-<DIR>)')
   .showHelpAfterError('(--help lists the options)')
-  .action(async (dir: string, { gpu, dryRun, ablate, learningRate, ...values }) => {
+  .action(async (dir: string, { gpu, debug, dryRun, ablate, learningRate, ...values }) => {
     const options: ExperimentOptions = {
       ...DEFAULTS,
       ...values,
@@ -73,7 +80,7 @@ const command = new Command('experiment')
     const { status, results } = await runExperiment(options, {
       command: ['node bin/experiment.js', ...process.argv.slice(2)].join(' '),
       dryRun: dryRun === true,
-      open: () => openDevice({ gpu }),
+      open: () => openDevice({ gpu, fast: debug !== true }),
     })
     process.exitCode = status
     if (status === 0 && results && dir === 'mnist') printNext()

@@ -95,6 +95,7 @@ const command = new Command('train')
     'time the GPU by op and shader over some steps (5), and write a trace',
     count('--profile'),
   )
+  .option('--debug', 'keep the checks that the GPU library makes of shaders')
   .option('-p, --print-freq <n>', 'steps between progress lines', count('--print-freq'), DEFAULTS.printFreq)
   .optionsGroup('Several processes (docs/parallel.md):')
   .option('--sync-bn', `join BatchNorm's statistics over all ranks while training`)
@@ -115,14 +116,14 @@ const command = new Command('train')
   .configureHelp({ optionTerm: (option) => (option.long === '--switch' ? '-sw, --switch' : option.flags) })
   .showHelpAfterError('(--help lists the options)')
   .action(async (dir: string, all: Record<string, unknown>) => {
-    const { distributed, values } = distributedOptions(all)
+    const { distributed, values: { debug, ...values } } = distributedOptions(all)
     const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
     const names = new Set(given.map((option) => option.attributeName()))
     const request = requestOf(values, names, command.args.length > 0 ? dir : undefined)
     const disabledToggles = request.options.profile === undefined ? [] : PROFILING_TOGGLES_OFF
     const here = { gpu: values.gpu as string | undefined, remarks: remarks(all) }
     process.exitCode = await trainDistributed(request, distributed, here, (options) =>
-      openDevice({ ...options, disabledToggles }),
+      openDevice({ ...options, fast: debug !== true, disabledToggles }),
     )
   })
 

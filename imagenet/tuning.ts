@@ -20,6 +20,8 @@ const MOST_CHOICES = 4096
 const LONGEST_NAME = 200
 
 export interface Tuning {
+  /** As it was started with. */
+  readonly repeatable: boolean
   /** Measures what a rehearsal or a step has asked for, and remembers it. Nothing else may use the device meanwhile. */
   settle(): Promise<void>
 }
@@ -51,6 +53,7 @@ export function startTuning(device: Device, options: TuningOptions): Tuning | nu
   const { file = tuningFile(adapter) } = options
   const tuner = new Tuner(device, { choices: readChoices(file, adapter), exactOnly: repeatable })
   const tuning: Tuning = {
+    repeatable,
     async settle() {
       if (await tuner.settle()) writeChoices(file, adapter, tuner.choices)
     },

@@ -7,6 +7,7 @@ import type { DecoderName } from '../decoder.ts'
 import { type Batch, Loader } from '../loader.ts'
 import { evaluateStep, pipelined, trainStep } from '../loop.ts'
 import { addBatch, averages, noTotals } from '../metrics.ts'
+import { setPrecision } from '../precision.ts'
 import { publishedFile, publishedWeights } from '../pretrained.ts'
 import { startProgress } from '../progress.ts'
 import { imageSamples } from '../samples.ts'
@@ -46,6 +47,7 @@ export async function openBase(device: Device, options: BaseOptions): Promise<Re
   if (settings.pretrained === publishedFile(settings.base)) await publishedWeights(settings.base)
   const base = resnet(settings.base, { convOnly: true })
   await loadBase(base, settings.pretrained ?? trained)
+  setPrecision(base, settings.precision, device)
   base.to(device).eval().requiresGrad(false)
   return base
 }

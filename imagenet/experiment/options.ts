@@ -5,6 +5,7 @@ import { type Arch, archs, type ResNetName } from '../../nn/index.ts'
 import type { DecoderName } from '../decoder.ts'
 import { UsageError } from '../errors.ts'
 import { parseProbability } from '../options.ts'
+import type { Precision } from '../precision.ts'
 import { publishedFile } from '../pretrained.ts'
 import type { Dataset } from '../sources/source.ts'
 import { type Ablation, ablations, type PlanOptions } from './plan.ts'
@@ -30,6 +31,8 @@ export interface ExperimentOptions extends PlanOptions {
   workers: number
   decoder: DecoderName | 'auto'
   skipCorrupt: boolean
+  /** Of the frozen base. */
+  precision: Precision
   /** Augmentations of each training image; undefined: none, they are transformed as for validation. */
   views?: number
   output?: string
@@ -52,6 +55,7 @@ export const EXPERIMENT_DEFAULTS: ExperimentOptions = {
   workers: 4,
   decoder: 'auto',
   skipCorrupt: false,
+  precision: 'f32',
 }
 
 /** What is enough to show the experiment on MNIST: a minute or two of a software adapter. Pixels: 28, and a rim of black. */
@@ -81,6 +85,7 @@ export function settleExperiment(options: ExperimentOptions, dataset: Dataset, d
     imageSize: imageSize!,
     views: options.views ?? null,
     skipCorrupt: options.skipCorrupt,
+    precision: options.precision,
     base,
     pretrained: pretrained && resolve(pretrained),
     baseSteps: pretrained ? null : baseSteps!,

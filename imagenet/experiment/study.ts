@@ -2,6 +2,7 @@
 import type { Device } from '../../engine/index.ts'
 import type { ResNetName } from '../../nn/index.ts'
 import type { Samples } from '../loop.ts'
+import type { Precision } from '../precision.ts'
 import type { ExperimentFolder } from './folder.ts'
 
 /** What decides the result of a run, beside its `RunSpec`. Written to `experiment.json`. */
@@ -18,6 +19,8 @@ export interface Settings {
   /** Whether images that cannot be decoded are left out. */
   skipCorrupt: boolean
   base: ResNetName
+  /** Of the base, once it is frozen. */
+  precision: Precision
   /** The file of the base's weights; null where the experiment trains it from zero, in `baseSteps` steps. */
   pretrained: string | null
   baseSteps: number | null

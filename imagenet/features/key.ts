@@ -4,10 +4,12 @@ import type { Device } from '../../engine/index.ts'
 import type { Module } from '../../nn/index.ts'
 import { describeAdapter } from '../gpu.ts'
 import type { Loader } from '../loader.ts'
+import { tuningOf } from '../tuning.ts'
 
-/** A digest of a module's state: names, types, shapes and values. */
+/** A digest of a module's state: names, types, shapes and values, and which of it is in half precision. */
 export async function weightsDigest(module: Module): Promise<string> {
   const hash = createHash('sha256')
+  for (const [name, { dtype }] of module.namedParameters()) if (dtype !== 'f32') hash.update(`${name} in ${dtype}\n`)
   for (const [name, { dtype, shape, data }] of await module.stateDict())
     hash.update(`${name} ${dtype} ${shape}\n`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   return hash.digest('hex')
@@ -36,6 +38,8 @@ export function featureKey(
     ...(transform === 'train' ? { seed, view } : {}),
     ...(source.path ? { decoder } : {}),
     adapter: `${name}, ${backend} ${driver}`,
+    // Variants that were chosen by measuring them may round otherwise.
+    ...(tuningOf(device)?.repeatable === false ? { tuned: true } : {}),
   }
 }
 
