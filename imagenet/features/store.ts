@@ -107,8 +107,7 @@ export class FeatureStore {
   write(first: number, features: Float32Array, skipped: readonly number[]): void {
     const bytes = bytesOf(features)
     const start = first * this.width * Float32Array.BYTES_PER_ELEMENT
-    for (let done = 0; done < bytes.length; )
-      done += writeSync(this.#fd, bytes, done, bytes.length - done, start + done)
+    this.#writeFully(bytes, start)
     fdatasyncSync(this.#fd)
     this.#manifest.chunks[first / CHUNK_ROWS] = { sha256: checksum(bytes, skipped), skipped }
     for (const row of skipped) this.skipped.add(row)
@@ -133,6 +132,18 @@ export class FeatureStore {
 
   close(): void {
     closeSync(this.#fd)
+  }
+
+  /** @throws Error that says how much room is wanted, when the disk is full */
+  #writeFully(bytes: Uint8Array, start: number): void {
+    try {
+      for (let done = 0; done < bytes.length; )
+        done += writeSync(this.#fd, bytes, done, bytes.length - done, start + done)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      const gigabytes = (this.rows * this.width * Float32Array.BYTES_PER_ELEMENT) / 1e9
+      throw new Error(`the disk is full: the features beside ${this.#manifestFile} take ${gigabytes.toFixed(1)} GB`)
+    }
   }
 
   async #readFully(into: Uint8Array, position: number): Promise<void> {
