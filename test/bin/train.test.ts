@@ -140,6 +140,7 @@ test('--dummy makes images up', async () => {
 const WRONG_USES: [what: string, args: () => string[], message: RegExp][] = [
   ['an unknown arch', () => ['mnist', '-a', 'Grey'], /'Grey' is invalid.*Kakuritsu, Dropout, White/],
   ['an unknown base', () => ['mnist', '--base', 'vgg'], /'vgg' is invalid/],
+  ['an unknown decoder', () => ['mnist', '--decoder', 'turbo'], /'turbo' is invalid.*auto, sharp, jpeg-js/],
   ['an unknown option', () => ['mnist', '--frobnicate'], /unknown option '--frobnicate'/],
   ['p outside [0, 1]', () => ['mnist', '--p', '1.5'], /--p takes a probability from 0 to 1, given '1.5'/],
   ['a batch of no images', () => ['mnist', '-b', '0'], /--batch-size takes a whole number from 1 on, given '0'/],

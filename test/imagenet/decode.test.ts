@@ -143,6 +143,10 @@ bySharp('is chosen where it is installed', () => {
   if (!hasSharp) return assert.throws(() => chooseDecoder('sharp'), /npm install sharp, or give --decoder jpeg-js/)
   assert.is(chooseDecoder('sharp'), 'sharp')
   assert.match(decoderLine('sharp', 0), /^Images: decoded by sharp [\d.]+ in the main thread$/)
+  const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4)
+  assert.match(decoderLine('sharp', threads), new RegExp(` in ${threads} threads?$`))
+  const hint = new RegExp(`; set UV_THREADPOOL_SIZE=${threads + 1}, or ${threads} decode at a time$`)
+  assert.match(decoderLine('sharp', threads + 1), hint)
 })
 
 bySharp.run()
