@@ -116,7 +116,10 @@ const command = new Command('train')
   .configureHelp({ optionTerm: (option) => (option.long === '--switch' ? '-sw, --switch' : option.flags) })
   .showHelpAfterError('(--help lists the options)')
   .action(async (dir: string, all: Record<string, unknown>) => {
-    const { distributed, values: { debug, ...values } } = distributedOptions(all)
+    const {
+      distributed,
+      values: { debug, ...values },
+    } = distributedOptions(all)
     const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
     const names = new Set(given.map((option) => option.attributeName()))
     const request = requestOf(values, names, command.args.length > 0 ? dir : undefined)
