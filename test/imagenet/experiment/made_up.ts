@@ -20,6 +20,7 @@ export const SETTINGS: Settings = {
   views: null,
   skipCorrupt: false,
   base: 'resnet18',
+  precision: 'f32',
   pretrained: null,
   baseSteps: 3,
   baseSeed: 0,
