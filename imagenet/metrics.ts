@@ -91,6 +91,9 @@ export function progressLine(
   return columns.map(([name, value, mean, format]) => `${name}= ${format(value)} (Avg= ${format(mean)})`).join(' ')
 }
 
+/** The short words at the end of a progress bar. */
+export const shortNote = ({ loss, acc1 }: Averages): string => `loss ${loss.toFixed(3)} acc@1 ${acc1.toFixed(2)}`
+
 /** ` * Acc@1 Avg= 67.110 Acc@5 Avg= 87.186`, which ends a validation. */
 export const validationLine = ({ acc1, acc5 }: Averages): string =>
   ` * Acc@1 Avg= ${acc1.toFixed(3)} Acc@5 Avg= ${acc5.toFixed(3)}`

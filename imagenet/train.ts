@@ -13,7 +13,7 @@ import { evaluationNoise, type SettledOptions, type TrainRequest } from './optio
 import { CommonRefusal, everywhere, onFirst, refuseDifferences } from './parallel/agree.ts'
 import type { Communicator } from './parallel/communicator.ts'
 import { publishedWeights } from './pretrained.ts'
-import { Run } from './run.ts'
+import { Run } from './run/run.ts'
 import { settle } from './settle.ts'
 import type { Dataset } from './sources/source.ts'
 import { startTuning } from './tuning.ts'
@@ -92,7 +92,8 @@ async function runOn(
   if (dataset.train.path) console.log(decoderLine(options.decoder, options.workers))
   try {
     startTuning(device, { repeatable: request.given.has('seed') || options.resume !== undefined })
-    const run = new Run(device, options, dataset, evaluationNoise(options), { checkpoint, weights }, comm)
+    const noise = evaluationNoise(options)
+    const run = new Run({ device, options, dataset, evaluationNoise: noise, checkpoint, weights, comm })
     checkpoint?.close()
     weights?.close()
     try {
