@@ -55,7 +55,7 @@ export async function runExperiment(
     printPlan(folder, settings, plan, pending, expected)
     if (dryRun) return { status: 0, results: null }
 
-    let failed = 0
+    let failed: RunSpec[] = []
     const { workers, skipCorrupt } = options
     const reading = { workers, skipCorrupt, decoder: chooseDecoder(options.decoder) }
     if (pending.length > 0) {
@@ -63,7 +63,7 @@ export async function runExperiment(
       if (study) {
         const view = startView(pending, expected.runs)
         try {
-          failed = (await runPlan(study, pending, { watcher: view, stopped })).failed.length
+          failed = (await runPlan(study, pending, { watcher: view, stopped })).failed
         } finally {
           view.end()
           study.features.train.close()
@@ -77,7 +77,8 @@ export async function runExperiment(
     }
     const results = collectResults(folder)
     if (results.runs.length > 0) printReport(results, writeReport(folder, results).html)
-    return { status: failed > 0 ? 1 : 0, results }
+    for (const spec of failed) console.error(`failed: ${spec.id}: ${folder.failure(spec)}`)
+    return { status: failed.length > 0 ? 1 : 0, results }
   } finally {
     interrupt.close()
     device.destroy()

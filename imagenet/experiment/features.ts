@@ -64,6 +64,8 @@ export async function openFeatures(
     // Asking for a batch of each view has all of it computed.
     for (let view = 0; view < (loader.views ?? 1) && !stopped(); view++)
       for await (const _ of cached.epoch(view, { stopped })) break
+    if (loader.skipped.size > 0)
+      console.log(`${name}: ${loader.skipped.size} images cannot be decoded and are left out`)
     return new FeatureTable(cached, loader, settings)
   }
   try {

@@ -5,7 +5,7 @@ import { type Arch, archs, type HeadNoise, noiseOf } from '../../nn/index.ts'
 /** What is changed, one thing at a time, to learn how much of a difference comes from it. */
 export const ABLATIONS = {
   gradient: { arch: 'Kakuritsu', change: { maskGradient: 'exact' }, name: 'exact gradient' },
-  logits: { arch: 'Dropout', change: { keepLogits: true }, name: 'dropout on the hidden layer only' },
+  logits: { arch: 'Dropout', change: { keepLogits: true }, name: 'hidden layer only' },
   rescale: { arch: 'Kakuritsu', change: { rescale: true }, name: 'rescaled by 1/p' },
   mask: { arch: 'Kakuritsu', change: { sharedMask: true }, name: 'one mask for the batch' },
 } as const satisfies Record<string, { arch: Arch; change: Partial<HeadSpec>; name: string }>

@@ -84,7 +84,8 @@ export class WorkState {
     const running = this.#running ? 1 : 0
     const counts = [`${this.#done} done`, `${running} running`, `${this.#runs - ended - running} left`]
     if (this.#failed > 0) counts.push(`${this.#failed} failed`)
-    const header = `${this.#runs} runs: ${counts.join(', ')} · about ${duration(this.#secondsLeft())} to go`
+    const left = ended < this.#runs ? ` · about ${duration(this.#secondsLeft())} to go` : ''
+    const header = `${this.#runs} runs: ${counts.join(', ')}${left}`
     const shown = Math.max(1, rows - 4)
     return [header, ...this.#ended.slice(-shown), ...this.#runningLines()]
   }
@@ -154,7 +155,7 @@ class LiveView implements View {
 
   #draw(): void {
     this.#drawn = performance.now()
-    this.#update(this.#state.lines(process.stderr.rows ?? 24).join('\n'))
+    this.#update(this.#state.lines(process.stderr.rows || 24).join('\n'))
   }
 }
 

@@ -64,7 +64,7 @@ test('a dry run prints the plan and an estimate, and writes nothing', async () =
   assert.is(status, 0, stderr)
   assert.match(stdout, 'Plan: 20 runs of 2 epochs')
   assert.match(stdout, /Kakuritsu p = 0\.3 +4 seeds\n/)
-  assert.match(stdout, /Dropout, dropout on the hidden layer only +4 seeds\n/)
+  assert.match(stdout, /Dropout, hidden layer only +4 seeds\n/)
   assert.match(stdout, /Estimate: .* \(features .*, runs .*; from 3 steps of each kind, measured just now/)
   assert.is(readFileSync(join(output, 'experiment.json'), 'utf8'), before)
 })

@@ -18,7 +18,7 @@ const STYLE = `
 :root{color-scheme:light dark;${LIGHT}}
 @media (prefers-color-scheme:dark){:root{${DARK}}}
 @media print{:root{color-scheme:light;${LIGHT}}}
-body{max-width:60rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page)}
+body{max-width:64rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page)}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.5rem}
 p.note,figcaption,dt{color:var(--faint)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dd{margin:0;overflow-wrap:anywhere}
