@@ -53,18 +53,12 @@ test('a head on cached features ends with the bits of a run without the cache', 
   assert.match(plain, /^Images: decoded by (sharp|jpeg-js).* in 1 thread/m)
   const first = await run('first', cached)
   assert.match(first, /^features of train view 1: computing 9 of 9$/m)
-  const second = await run('second', cached)
-  assert.match(second, /^features of val: 2 from/m)
-  assert.not.match(second, /computing/)
-  const wanted = contents(join(folder, 'plain', CHECKPOINT)).tensors
-  for (const name of ['first', 'second']) {
-    assert.equal(contents(join(folder, name, CHECKPOINT)).tensors, wanted)
-    assert.equal(metrics(name), metrics('plain'))
-  }
-  // Other weights are other features; to evaluate wants no training images.
-  const other = await run('other', { ...cached, seed: 6, evaluate: true })
-  assert.match(other, /^features of val: computing 2 of 2; files in/m)
-  assert.not.match(other, /features of train/)
+  assert.equal(contents(join(folder, 'first', CHECKPOINT)).tensors, contents(join(folder, 'plain', CHECKPOINT)).tensors)
+  assert.equal(metrics('first'), metrics('plain'))
+  // To evaluate wants no training images.
+  const again = await run('again', { ...cached, evaluate: true })
+  assert.match(again, /^features of val: 2 from/m)
+  assert.not.match(again, /computing|features of train/)
   removeFolder(dir)
 })
 
