@@ -15,6 +15,8 @@ var<workgroup> total: atomic<u32>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
+  if (lane == 0) { atomicStore(&total, 0); } // for drivers that leave it as it was
+  workgroupBarrier();
   var count = 0u;
   for (var i = lane; i < params.size; i += LANES) { count += select(0u, 1u, x[i] < params.limit); }
   atomicAdd(&total, count);

@@ -21,6 +21,8 @@ var<workgroup> before: atomic<u32>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = group.y * groups.x + group.x;
   if (row >= params.rows) { return; }
+  if (lane == 0) { atomicStore(&before, 0); } // for drivers that leave it as it was
+  workgroupBarrier();
   let label = labels[row];
   let own = x[row * params.classes + min(label, params.classes - 1)];
   var count = 0u;
