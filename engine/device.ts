@@ -246,7 +246,7 @@ export class Device {
       throw new GpuError(`reading a result back failed: ${(error as Error).message}`)
     }
     this.check()
-    const result = staging.getMappedRange().slice(0)
+    const result = staging.getMappedRange().slice(0, total)
     staging.destroy()
     return result
   }

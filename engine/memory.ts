@@ -46,6 +46,8 @@ export class Memory {
   buffersMade = 0
   /** Called after buffers were destroyed, for whoever caches what refers to them. */
   readonly onTrim: (() => void)[] = []
+  /** Called with each buffer before it is handed out, for a test that fills it with what nobody may read. */
+  onTake: ((storage: Storage) => void) | null = null
 
   readonly device: Device
   #pool = new Map<number, Storage[]>()
@@ -73,6 +75,7 @@ export class Memory {
     storage.buffer.label = label // for the driver's messages
     this.liveBytes += size
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes)
+    this.onTake?.(storage)
     return storage.retain()
   }
 
