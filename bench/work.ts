@@ -106,5 +106,5 @@ export function gradientOf(
   views[which].requiresGrad = true
   const { node } = bench.keep(op(views))
   if (!node) throw new Error('the op recorded nothing, though an input requires a gradient')
-  return () => node.backward(dy)[node.inputs.indexOf(views[which])]!
+  return () => node.backward(dy, () => null)[node.inputs.indexOf(views[which])]!
 }
