@@ -51,15 +51,22 @@ export class SavedProgress {
     this.#file = study.folder.runFile(spec, 'state.safetensors')
   }
 
-  /** Takes up what `save` left; the epochs that are done, none when there is nothing. */
+  /**
+   * Takes up what `save` left; the epochs that are done, none when there is nothing.
+   * @throws UsageError when it is damaged
+   */
   load(): EpochRecord[] {
     if (!existsSync(this.#file)) return []
-    const { info, model, optimizer, scheduler } = decodeCheckpoint(readFileSync(this.#file))
-    this.best = readHead(this.#study.folder, this.#spec)
-    this.#parts.model.loadStateDict(model)
-    this.#parts.optimizer.loadStateDict(optimizer)
-    this.#parts.scheduler.loadStateDict(scheduler)
-    return info.options.records as EpochRecord[]
+    try {
+      const { info, model, optimizer, scheduler } = decodeCheckpoint(readFileSync(this.#file))
+      this.best = readHead(this.#study.folder, this.#spec)
+      this.#parts.model.loadStateDict(model)
+      this.#parts.optimizer.loadStateDict(optimizer)
+      this.#parts.scheduler.loadStateDict(scheduler)
+      return info.options.records as EpochRecord[]
+    } catch (error) {
+      throw new UsageError(`${this.#file}: ${(error as Error).message}; remove it to train this head anew`)
+    }
   }
 
   async save(records: readonly EpochRecord[]): Promise<void> {

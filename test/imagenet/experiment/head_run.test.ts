@@ -124,6 +124,19 @@ test('a head that diverges fails, and says what to do', async () => {
   }
 })
 
+test('damaged progress is an error that says what to do', async () => {
+  const study = await studyIn(join(folder, 'damaged'))
+  let steps = 0
+  await runOne(study, K, { onStep: () => steps++, stopped: () => steps >= 4, saveEvery: 0 })
+  writeFileSync(study.folder.runFile(K, 'state.safetensors'), 'nonsense')
+  try {
+    await runOne(study, K)
+    assert.unreachable()
+  } catch (error) {
+    assert.match((error as Error).message, /state\.safetensors: .*; remove it to train this head anew/)
+  }
+})
+
 test('a folder belongs to one experiment, whose plan may grow', async () => {
   const { folder: own } = await studyIn(join(folder, 'own'))
   own.begin(SETTINGS, [K, D], 'first')
