@@ -30,10 +30,13 @@ export class RankFailure extends Error {
   override name = 'RankFailure'
   readonly rank: number
   readonly reason: string
+  /** Whether nothing is heard of it any more: its host may be gone. */
+  readonly lost: boolean
 
-  constructor(rank: number, host: string, reason: string) {
+  constructor(rank: number, host: string, reason: string, lost = false) {
     super(`rank ${rank} on ${host}: ${reason}`)
     this.rank = rank
     this.reason = reason
+    this.lost = lost
   }
 }

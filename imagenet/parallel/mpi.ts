@@ -145,7 +145,7 @@ export class MpiCommunicator implements Communicator {
       this.#pending.shift()!(reply.result)
     } else if (reply.kind === 'failure') {
       const rank = reply.rank ?? this.rank
-      this.#stop(new RankFailure(rank, this.#hosts[rank], reply.reason))
+      this.#stop(new RankFailure(rank, this.#hosts[rank], reply.reason, reply.lost))
     }
   }
 

@@ -101,7 +101,8 @@ class MpiThread {
       const { bytes, request } = this.#outbox[peer]
       if (this.#mpi.test(request)) this.#mpi.send(bytes, peer, request)
       const silence = now - this.#heard[peer]
-      if (silence > this.#patience) this.#fail(peer, `has not been heard of for ${Math.round(silence / 1000)} seconds`)
+      if (silence > this.#patience)
+        this.#fail(peer, `has not been heard of for ${Math.round(silence / 1000)} seconds`, true)
     }
   }
 
@@ -114,10 +115,10 @@ class MpiThread {
     while (!this.#mpi.test(request) && performance.now() < end) Atomics.wait(this.#sleeper, 0, 0, 1)
   }
 
-  #fail(rank: number, reason: string): void {
+  #fail(rank: number, reason: string, lost = false): void {
     if (this.#failed) return
     this.#failed = true
-    reply({ kind: 'failure', rank, reason })
+    reply({ kind: 'failure', rank, reason, lost })
   }
 
   #close(): void {

@@ -32,6 +32,6 @@ export type Reply =
   | { kind: 'refused'; reason: string }
   /** The oldest collective that was not answered yet is done. @param seconds that it took, from its turn on */
   | { kind: 'done'; result: Collective; seconds: number }
-  /** Rank `rank`, this one where none is named, cannot go on: it said so, or says nothing any more. */
-  | { kind: 'failure'; rank?: number; reason: string }
+  /** Rank `rank`, this one where none is named, cannot go on: it said so, or, `lost`, says nothing any more. */
+  | { kind: 'failure'; rank?: number; reason: string; lost?: boolean }
   | { kind: 'closed' }

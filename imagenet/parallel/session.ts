@@ -1,4 +1,5 @@
 /** One process among several: how it joins, how it says what is wrong, how all end. */
+import { spawn, spawnSync } from 'node:child_process'
 import { availableParallelism, cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CommonRefusal } from './agree.ts'
@@ -56,7 +57,23 @@ async function fail(comm: Communicator, error: Error): Promise<never> {
   if (!isFirst && !(error instanceof RankFailure)) return comm.fail(error.message)
   const told = error instanceof RankFailure ? error : new RankFailure(comm.rank, comm.hosts[comm.rank], error.message)
   console.error(process.env.DEBUG ? error.stack : `train: ${told.message}; all ranks end`)
+  if (told.lost) endLauncher(process.ppid)
   return comm.abort(1)
+}
+
+/** Programs that start ranks: on the host of the user's command, and on the others. */
+const LAUNCHERS = /^(mpirun|mpiexec|orterun|orted|prterun|prted|mpiexec.hydra|hydra_pmi_proxy)/
+
+/**
+ * A launcher would wait for ranks on a host that is gone for as long as TCP does, a quarter of an hour. So it is asked to
+ * end as Ctrl-C asks it, which it heeds at once the third time, by a process that outlives this one.
+ */
+function endLauncher(pid: number): void {
+  const name = spawnSync('ps', ['-o', 'comm=', '-p', String(pid)], { encoding: 'utf8' }).stdout?.trim() ?? ''
+  if (!LAUNCHERS.test(name)) return
+  const ask = `sleep 1; kill -TERM ${pid}`
+  const script = `${ask}; ${ask}; ${ask}; sleep 2; kill -KILL ${pid}`
+  spawn('sh', ['-c', script], { detached: true, stdio: 'ignore' }).unref()
 }
 
 /** `4 ranks over Open MPI v4.1.4: 2 on node1, 2 on node2`. */
