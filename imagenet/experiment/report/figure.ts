@@ -48,7 +48,7 @@ export function plotSvg(title: string, options: Plot.PlotOptions): string {
 export function seriesScales(series: readonly string[]): { color: Plot.ScaleOptions; symbol: Plot.ScaleOptions } {
   const domain = [...series]
   const cycle = (values: readonly string[]) => domain.map((_, i) => values[i % values.length])
-  return { color: { domain, range: cycle(SERIES_COLORS) }, symbol: { domain, range: cycle(SYMBOLS) as never } }
+  return { color: { domain, range: cycle(SERIES_COLORS) }, symbol: { domain, range: cycle(SYMBOLS) } }
 }
 
 /** The series' names beside their colours and symbols, to stand above a plot of `seriesScales`. */
