@@ -201,10 +201,8 @@ export class MpiLibrary {
     const text = Buffer.alloc(TEXT_BYTES)
     const length = new Int32Array(new ArrayBuffer(4))
     write(text, length)
-    return text
-      .toString('utf8', 0, length[0])
-      .split(/[\n\0]/)[0]
-      .replace(/, package:.*/, '')
+    const [line] = text.toString('utf8', 0, length[0]).split(/[\n\0]/)
+    return line.replace(/, package:.*/, '').replace(/ Version:\s*/, ' ') // of Open MPI, and of MPICH
   }
 }
 

@@ -110,7 +110,7 @@ export class MpiCommunicator implements Communicator {
   }
 
   async close(): Promise<void> {
-    await this.sum(new Float64Array(1))
+    await this.#turn
     const closed = new Promise((resolve) => this.#worker.on('message', ({ kind }) => kind === 'closed' && resolve(0)))
     this.#post({ kind: 'close' })
     await closed

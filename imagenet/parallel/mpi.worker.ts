@@ -123,6 +123,11 @@ class MpiThread {
 
   #close(): void {
     clearInterval(this.#timer)
+    // When all ranks are here, none sends any more: what has been sent is taken, as MPI wants it to be.
+    const request = newHandle()
+    this.#mpi.sum(new Float64Array(new ArrayBuffer(8)), request)
+    while (!this.#mpi.test(request)) Atomics.wait(this.#sleeper, 0, 0, PAUSE.mostWhenLong)
+    while (this.#mpi.receive(this.#inbox));
     this.#mpi.finalize()
     reply({ kind: 'closed' })
   }
