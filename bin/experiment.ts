@@ -77,13 +77,14 @@ const command = new Command('experiment')
       lr: learningRate,
       ablate: ablate === undefined ? DEFAULTS.ablate : parseAblations(ablate),
     }
-    const { status, results } = await runExperiment(options, {
+    const { status, report } = await runExperiment(options, {
       command: ['node bin/experiment.js', ...process.argv.slice(2)].join(' '),
       dryRun: dryRun === true,
       open: () => openDevice({ gpu, fast: debug !== true }),
     })
     process.exitCode = status
-    if (status === 0 && results && dir === 'mnist') printNext()
+    if (status === 0 && report && dir === 'mnist') printNext()
+    if (report) console.log(`\nReport: ${report}`)
   })
 
 function printNext(): void {

@@ -5,7 +5,7 @@ import {
   collectResults,
   comparison,
   ExperimentFolder,
-  printReport,
+  printTables,
   runCommand,
   textTable,
   writeFileAtomic,
@@ -27,7 +27,8 @@ const command = new Command('report')
     })
     if (experiments.length === 1) {
       const [{ results, html }] = experiments
-      printReport(results, html)
+      printTables(results)
+      console.log(`\nReport: ${html}`)
       return
     }
     const { html, table } = comparison(experiments.map(({ results }) => results))

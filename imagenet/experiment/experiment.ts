@@ -22,8 +22,8 @@ import { startView } from './view.ts'
 export interface Outcome {
   /** 0; 1 when a run failed; 130 after Ctrl-C. */
   status: number
-  /** Null where nothing has been reported: a dry run, or one that was interrupted before its first run was complete. */
-  results: Results | null
+  /** The report's path; null where there is none: after a dry run, an interruption, or when no run is complete. */
+  report: string | null
 }
 
 /**
@@ -53,7 +53,7 @@ export async function runExperiment(
     const haveBase = settings.pretrained !== null || folder.base() !== null
     const expected = await estimate(device, settings, { pending, done, haveBase })
     printPlan(folder, settings, plan, pending, expected)
-    if (dryRun) return { status: 0, results: null }
+    if (dryRun) return { status: 0, report: null }
 
     let failed: RunSpec[] = []
     const { workers, skipCorrupt } = options
@@ -73,12 +73,16 @@ export async function runExperiment(
     }
     if (stopped()) {
       console.log(`interrupted: the same command goes on with what is left in ${folder.path}`)
-      return { status: INTERRUPTED, results: null }
+      return { status: INTERRUPTED, report: null }
     }
     const results = collectResults(folder)
-    if (results.runs.length > 0) printReport(results, writeReport(folder, results).html)
+    let report: string | null = null
+    if (results.runs.length > 0) {
+      report = writeReport(folder, results).html
+      printTables(results)
+    }
     for (const spec of failed) console.error(`failed: ${spec.id}: ${folder.failure(spec)}`)
-    return { status: failed.length > 0 ? 1 : 0, results }
+    return { status: failed.length > 0 ? 1 : 0, report }
   } finally {
     interrupt.close()
     device.destroy()
@@ -95,11 +99,10 @@ export async function openStudy(device: Device, options: Parameters<typeof openB
   return features && { device, settings, features, folder }
 }
 
-/** The tables that answer the experiment's questions, and the report's path. */
-export function printReport(results: Results, file: string): void {
+/** The tables that answer the experiment's questions. */
+export function printTables(results: Results): void {
   for (const table of [publishedTable(results), differencesTable(results)])
     if (table) console.log(`\n${table.title}\n\n${textTable(table)}\n\n${table.note}`)
-  console.log(`\nReport: ${file}`)
 }
 
 function printPlan(

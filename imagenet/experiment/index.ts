@@ -1,6 +1,6 @@
 /** Experiments: many heads on one base, what they say together, and the report of it. */
 export { collectResults } from './collect.ts'
-export { openStudy, printReport, runExperiment } from './experiment.ts'
+export { openStudy, printTables, runExperiment } from './experiment.ts'
 export { ExperimentFolder } from './folder.ts'
 export { type RunControls, runOne } from './head_run.ts'
 export {
