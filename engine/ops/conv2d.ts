@@ -1,20 +1,15 @@
 /** Convolution of images, as torch.nn.functional.conv2d, by implicit GEMM; in groups, directly. */
 import { record, wantsGrad } from '../autograd.ts'
 import { ShapeError, show } from '../errors.ts'
-import { Kernel, spread } from '../kernel.ts'
-import columnsToImageSource from '../shaders/conv2d_columns_to_image.wgsl'
 import { empty, type Shape, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
+import { blocksOf, dataByLines, floatsOfLines } from './conv2d_lines.ts'
 import { type Epilogue, type Gemm, gemm, gemmOverRows, transposedWeight } from './gemm.ts'
 import { gemmVariant } from './gemm_variants.ts'
 import { half } from './half.ts'
 import { padImages } from './pad_images.ts'
-import { matrixRows, type Patches } from './patches.ts'
-import { resizeRows } from './resize.ts'
+import type { Patches } from './patches.ts'
 import { sumRows } from './slices.ts'
-import { transposeMatrices } from './transpose.ts'
-
-const columnsToImageKernel = new Kernel('conv2d_columns_to_image', columnsToImageSource)
 
 /** Channels that would leave three quarters of a product's 64 columns empty: an image's own, not a network's. */
 const FEW_CHANNELS = 16
@@ -138,37 +133,14 @@ function weightGradient(layout: Conv2dLayout, x: Tensor, dy: Tensor): Tensor {
  * the division is exact.
  */
 function dataGradient(layout: Conv2dLayout, dy: Tensor, weight: Tensor, received: () => Tensor | null): Tensor {
-  const { images, height, width, channels, kernelHeight, kernelWidth } = layout
+  const { images, height, width, channels, kernelHeight, kernelWidth, dilation } = layout
   const dx = empty(dy.device, [images, height, width, channels])
-  const columnBytes = (dy.size / layout.outputs) * kernelHeight * kernelWidth * channels * 4
-  const fits = columnBytes <= dy.device.limits.maxStorageBufferBindingSize
-  if (channels <= FEW_CHANNELS && kernelHeight * kernelWidth > 1 && fits) dataByColumns(layout, dy, weight, dx)
+  const blocks = blocksOf(layout)
+  const fits = floatsOfLines(layout, blocks) * 4 <= dy.device.limits.maxStorageBufferBindingSize
+  if (channels <= FEW_CHANNELS && kernelHeight * kernelWidth > 1 && dilation === 1 && fits)
+    dataByLines(layout, blocks, dy, weight, dx)
   else dataByPhases(layout, dy, weight, received() ?? undefined, dx)
   return dx
-}
-
-/** By one product with all taps' channels as its columns, whose results are then summed where patches overlap (col2im). */
-function dataByColumns(layout: Conv2dLayout, dy: Tensor, weight: Tensor, dx: Tensor): void {
-  const { device } = dx
-  const { channels, outputs, kernelHeight, kernelWidth } = layout
-  const rows = dy.size / outputs
-  const columns = kernelHeight * kernelWidth * channels
-  const pitch = Math.ceil(columns / 4) * 4 // what gemm takes without a copy
-  scope(() => {
-    const out = empty(device, [rows, pitch])
-    gemm({
-      x: dy,
-      weight: resizeRows(transposeMatrices(weight, columns, outputs), columns, pitch),
-      out,
-      rows,
-      depth: outputs,
-      columns: pitch,
-      patches: matrixRows(outputs),
-      transposed: false,
-    })
-    const threads = (dx.size / channels) * Math.ceil(channels / 4)
-    columnsToImageKernel.run(device, { ...layout, pitch, size: threads }, [out, dx], spread(device, threads, 64))
-  })
 }
 
 /**
