@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readSafetensors } from '../../nn/index.ts'
-import { contents, linesOf, runBin } from '../bin/commands.ts'
+import { linesOf, runBin } from '../bin/commands.ts'
 import { temporaryFolder } from '../imagenet/pictures.ts'
 import { hasMpi, runMpi } from './mpirun.ts'
 
