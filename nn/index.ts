@@ -1,4 +1,5 @@
 /** Networks: modules, torchvision's ResNets, the experiment's heads, optimizers. It imports nothing of Node's. */
+export { AnomalyWatch } from './anomaly.ts'
 export {
   type Checkpoint,
   CheckpointError,

@@ -11,6 +11,21 @@ export interface ToOptions {
   seed?: number
 }
 
+type Observer = (module: Module, output: Tensor) => Tensor
+
+let observer: Observer | null = null
+
+/** Runs `act`; what each module called in it makes goes through `observe`, whose result it gives in its stead. */
+export function observing<T>(observe: Observer, act: () => T): T {
+  const before = observer
+  observer = observe
+  try {
+    return act()
+  } finally {
+    observer = before
+  }
+}
+
 /**
  * A layer or a network. Fields that hold a `Parameter`, a `Buffer`, a `Counter` or another `Module` are its state, in
  * the order of their declaration; their names in PyTorch's way (`runningMean` is `running_mean`), with those of the
@@ -27,7 +42,10 @@ export abstract class Module {
    * this one; around a training step, an outer `scope` keeps what was recorded until `backward` has run.
    */
   call(x: Tensor): Tensor {
-    return scope(() => this.forward(x))
+    return scope(() => {
+      const output = this.forward(x)
+      return observer ? observer(this, output) : output
+    })
   }
 
   /** The modules directly in this one, by name. */
