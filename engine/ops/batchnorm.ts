@@ -135,6 +135,8 @@ export interface Layout {
 export function layoutOf(x: Tensor, options: BatchNorm2dOptions): Layout {
   const { weight, bias, runningMean, runningVar, training, residual } = options
   if (x.shape.length !== 4) throw new ShapeError(`batchNorm2d: x must be [N, H, W, C], not ${show(x.shape)}`)
+  if (x.shape.slice(1).includes(0))
+    throw new ShapeError(`batchNorm2d: no size but the number of images may be 0 (x is ${show(x.shape)})`)
   const channels = x.shape[3]
   for (const [name, tensor] of Object.entries({ weight, bias, runningMean, runningVar }))
     if (tensor.shape.length !== 1 || tensor.shape[0] !== channels)

@@ -57,8 +57,8 @@ export interface Conv2dLayout {
  * @param x [N, H, W, C]
  * @param weight [KH, KW, C / groups, O]; where it is of f16, x is brought to that, and the residual and the result are of it
  * @returns [N, OH, OW, O], OH = ⌊(H + 2·padding − dilation·(KH − 1) − 1) / stride⌋ + 1
- * @throws ShapeError when the shapes or options do not fit; Error when `scale`, `residual` or `relu` is given and a
- *   gradient wanted.
+ * @throws ShapeError when the shapes or options do not fit, or a size other than N is 0; Error when `scale`, `residual`
+ *   or `relu` is given and a gradient wanted.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
   const { bias, scale, residual, relu } = options
@@ -243,6 +243,7 @@ function layoutOf(x: Tensor, weight: Tensor, options: Conv2dOptions): Conv2dLayo
   check(!residual || residual.dtype === dtype, () => `weight is of ${dtype}, residual of ${residual!.dtype}`)
   check(x.shape.length === 4, () => 'x must be [N, H, W, C]')
   check(weight.shape.length === 4, () => 'weight must be [KH, KW, C / groups, O]')
+  check(![...x.shape.slice(1), ...weight.shape].includes(0), () => 'no size but the number of images may be 0')
   for (const [name, value, least] of [
     ['stride', stride, 1],
     ['padding', padding, 0],

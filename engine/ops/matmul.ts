@@ -1,7 +1,7 @@
 /** Products of matrices, and the linear layer. */
 import { record } from '../autograd.ts'
 import { ShapeError, show } from '../errors.ts'
-import { empty, scope, type Tensor } from '../tensor.ts'
+import { empty, scope, Tensor } from '../tensor.ts'
 import { gemm, gemmOverRows, transposedWeight } from './gemm.ts'
 import { matrixLine, matrixRows } from './patches.ts'
 import { sumRows } from './slices.ts'
@@ -15,7 +15,7 @@ export interface MatmulOptions {
 }
 
 /**
- * op(a) · op(b), where op transposes if told: [M, K] · [K, N] → [M, N].
+ * op(a) · op(b), where op transposes if told: [M, K] · [K, N] → [M, N]. Any size may be 0; sums of nothing are 0.
  * @throws ShapeError when a or b is no matrix or their inner sizes differ.
  */
 export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
@@ -57,6 +57,8 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
 function product(a: Tensor, b: Tensor, depth: number, transposeA: boolean, transposeB: boolean, bias?: Tensor): Tensor {
   const rows = a.shape[transposeA ? 1 : 0]
   const columns = b.shape[transposeB ? 0 : 1]
+  if (rows === 0 || columns === 0) return empty(a.device, [rows, columns])
+  if (depth === 0 && !bias) return Tensor.zeros(a.device, [rows, columns]) // sums of nothing
   return scope(() => {
     if (transposeA) {
       // a [K, M] and b [K, N] are summed over their rows, as the gradient of a weight is.

@@ -96,6 +96,8 @@ export function adaptiveAvgPool2d(x: Tensor, [outHeight, outWidth]: readonly [ro
 
 function imageShape(op: string, x: Tensor): readonly number[] {
   if (x.shape.length !== 4) throw new ShapeError(`${op}: x must be [N, H, W, C], not ${show(x.shape)}`)
+  if (x.shape.slice(1).includes(0))
+    throw new ShapeError(`${op}: no size but the number of images may be 0 (x is ${show(x.shape)})`)
   return x.shape
 }
 

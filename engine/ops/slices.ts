@@ -51,7 +51,7 @@ export function sumInSlices(
 /** The sum over all axes but the last. x: [..., C] → [C]. */
 export function sumRows(x: Tensor): Tensor {
   const columns = x.shape.at(-1)!
-  const rows = x.size / columns
+  const rows = sizeOf(x.shape.slice(0, -1))
   const workgroups = Math.ceil(columns / 64)
   return sumInSlices(x.device, [columns], rows, workgroups, (parts, slices, sliceRows) => {
     const groups = spread(x.device, columns, 64)

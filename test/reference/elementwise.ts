@@ -1,9 +1,9 @@
 import { map, type Nd, nd, type Reference } from './nd.ts'
 
-/** max(x, 0); the gradient at 0 is 0, as PyTorch's. NaN stays NaN. */
+/** max(x, 0); the gradient at 0 is 0. NaN stays NaN, and passes its gradient on. As PyTorch's. */
 export function relu(x: Nd): Reference {
   const out = map(x, (value) => Math.max(value, 0))
-  return { out, backward: (dOut) => ({ x: map(dOut, (d, i) => (out.data[i] > 0 ? d : 0)) }) }
+  return { out, backward: (dOut) => ({ x: map(dOut, (d, i) => (out.data[i] <= 0 ? 0 : d)) }) }
 }
 
 /** a + b of equal shapes. */

@@ -87,7 +87,12 @@ export interface Tolerance {
    * left out, rtol times the root mean square of the finite expected elements.
    */
   atol?: number
+  /** Whether a NaN may stand for an infinity. */
+  lax?: boolean
 }
+
+/** Numbers smaller than this may be taken as 0 (WGSL, "Floating Point Evaluation"). */
+const SMALLEST_NORMAL = 2 ** -126
 
 /**
  * Asserts |actual − expected| ≤ atol + rtol·|expected| for every element; NaN and infinities must agree exactly.
@@ -101,14 +106,14 @@ export function close(actual: ArrayLike<number> | Nd, expected: Nd, tolerance: T
     expected.data.length,
     `${name}: ${values.length} elements for a shape of [${expected.shape}]`,
   )
-  const { rtol, atol = rtol * rootMeanSquare(expected) } = tolerance
+  const { rtol, lax, atol = SMALLEST_NORMAL + rtol * rootMeanSquare(expected) } = tolerance
   let wrong = 0
   let first = -1
   let worst = -1
   let worstExcess = 0
   for (let i = 0; i < values.length; i++) {
     const [a, e] = [values[i], expected.data[i]]
-    if (Object.is(a, e) || a === e) continue
+    if (Object.is(a, e) || a === e || (lax && Number.isNaN(a) && Math.abs(e) === Infinity)) continue
     const finite = Number.isFinite(a) && Number.isFinite(e)
     const excess = finite ? Math.abs(a - e) / (atol + rtol * Math.abs(e)) : Infinity
     if (excess <= 1) continue
