@@ -1,12 +1,15 @@
 /** What ran: for whoever wants to run it again. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { version as kakuritsu } from '../../package.json'
+import { builtFile } from '../locate.ts'
 import type { Versions } from './results.ts'
 
-export const versions = (): Versions => ({ kakuritsu, node: process.versions.node, webgpu: webgpuVersion() })
-
-function webgpuVersion(): string {
-  const manifest = createRequire(import.meta.url).resolve('webgpu/package.json')
-  return JSON.parse(readFileSync(manifest, 'utf8')).version
+export function versions(): Versions {
+  const versionOf = (manifest: string): string => JSON.parse(readFileSync(manifest, 'utf8')).version
+  return {
+    // The package's own: the first one above whatever is built.
+    kakuritsu: versionOf(builtFile('package.json')),
+    node: process.versions.node,
+    webgpu: versionOf(createRequire(import.meta.url).resolve('webgpu/package.json')),
+  }
 }
