@@ -66,17 +66,21 @@ fn main(
     k++;
   }
 
-  var affines = array<Affine, 2>(affineOf(near), affineOf(near + far));
-  // A copy to index in a loop, which the sums, held in registers, cannot be; a loop, since code for each row by itself
-  // takes a driver many times as long to compile.
-  var results = sums;
-  var pixel = 0u;
-  // Counts that are not constant, so that the loops stay loops.
-  let count = min(32, params.rows - firstRow);
-  let last = min(quads, quad + 16);
+  // The first row of each eight is written, then the others move up: an index that is no constant would keep the sums from
+  // registers, and code for each row by itself takes a driver many times as long to compile.
+  let affines = array<Affine, 2>(affineOf(near), affineOf(near + far));
+  var pixels: array<u32, 4>;
+  for (var r = 0u; r < 4; r++) { pixels[r] = outPixel(firstRow + 8 * r + lane); }
+  let count = min(8, params.rows - firstRow); // not constant, so that the loop stays a loop
   for (var i = 0u; i < count; i++) {
-    if (i % 8 == 0) { pixel = outPixel(firstRow + i + lane); }
-    let at = subgroupShuffle(pixel, i % 8) * quads + quad;
-    for (var v = 0u; quad + 8 * v < last; v++) { finish(results[i / 8][i % 8][v], affines[v], at + 8 * v); }
+    for (var r = 0u; r < 4; r++) {
+      let at = subgroupShuffle(pixels[r], i) * quads + quad;
+      if (firstRow + 8 * r + i < params.rows) {
+        for (var v = 0u; v < 2; v++) {
+          if (quad + 8 * v < quads) { finish(sums[r][0][v], affines[v], at + 8 * v); }
+        }
+      }
+      for (var next = 1u; next < 8; next++) { sums[r][next - 1] = sums[r][next]; }
+    }
   }
 }
