@@ -1,6 +1,6 @@
 /** Checkpoints and weights as files. */
-import { copyFileSync, renameSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, renameSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import {
   type Arch,
   archs,
@@ -12,7 +12,7 @@ import {
   loadWeights,
   type Module,
   type Optimizer,
-  type ResNet,
+  ResNet,
   type ResNetName,
   readCheckpoint,
   recognizeResNet,
@@ -21,11 +21,12 @@ import {
   writeSafetensors,
 } from '../nn/index.ts'
 import { UsageError } from './errors.ts'
-import { writeFileAtomic } from './files.ts'
+import { linkAtomic, writeFileAtomic } from './files.ts'
 import { isTorchCheckpoint, readTorchCheckpoint } from './formats/torch_checkpoint.ts'
 import { openWeights, type WeightsFile } from './formats/weights.ts'
 import { noTotals, type Totals } from './metrics.ts'
-import type { SettledOptions, TrainOptions } from './options.ts'
+import { OF_THIS_PROCESS, type SettledOptions, type TrainOptions } from './options.ts'
+import { isWhole, seal, UNSEALED } from './seal.ts'
 
 /** How far a run is: what a checkpoint restores beside tensors. */
 export interface RunState {
@@ -60,12 +61,31 @@ export interface RunCheckpoint {
 }
 
 /**
+ * `readRunCheckpoint`, or where that file is damaged or missing the newest one before it that is whole: then it says so.
+ * @throws UsageError when there is none
+ */
+export async function readNewestCheckpoint(file: string): Promise<RunCheckpoint> {
+  const refusals: UsageError[] = []
+  for (const candidate of [file, ...earlierThan(file)])
+    try {
+      const checkpoint = await readRunCheckpoint(candidate)
+      if (refusals.length > 0) console.error(`${refusals[0].message}; going on from the one before it, ${candidate}`)
+      return checkpoint
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error
+      refusals.push(error)
+    }
+  throw refusals[0]
+}
+
+/**
  * Opens a checkpoint of this program, as safetensors or .pth, or of the original research code.
- * @throws UsageError when the file cannot be read or is no checkpoint.
+ * @throws UsageError when the file cannot be read, is damaged or is no checkpoint.
  */
 export async function readRunCheckpoint(file: string): Promise<RunCheckpoint> {
   const weights = await openWeights(file)
   try {
+    if (!isWhole(file)) throw new UsageError(`${file}: it is damaged: its checksum is another`)
     return refuseMisfits(file, () => runCheckpoint(weights))
   } catch (error) {
     weights.close()
@@ -81,7 +101,7 @@ function runCheckpoint(weights: WeightsFile): RunCheckpoint {
   if (!arch) throw new CheckpointError(`its arch is '${info.arch}', none of ${archs.join(', ')}`)
   return {
     file,
-    state: { epoch, step, globalStep, bestAcc1, totals: { ...noTotals(), ...totals } },
+    state: { epoch, step, globalStep, totals: { ...noTotals(), ...totals }, bestAcc1 },
     options: { ...info.options, arch, base: (info.base as ResNetName | undefined) ?? baseOf(state.model) },
     loadModel: (model) => refuseMisfits(file, () => model.loadStateDict(state.model)),
     loadProgress: (optimizer, scheduler) =>
@@ -122,23 +142,46 @@ interface RunContents {
 }
 
 /**
- * Writes `Exp_<Base>_<arch>.safetensors` in `folder`, and a copy as `…_best.safetensors` when this is the best so far.
- * Returns the file's path.
+ * Writes `Exp_<Base>_<arch>.safetensors` in `folder`, and a copy as `…_best.safetensors` when this is the best so far. The
+ * one before it stays as `….1.safetensors`, as many as are kept. Returns the file's path.
+ * @throws FileError; then all is as before
  */
 export async function saveRunCheckpoint(
   folder: string,
   { state, options, parts, classes, best }: RunContents,
 ): Promise<string> {
-  const { base, arch, seed } = options
-  const info: CheckpointInfo = { ...state, totals: { ...state.totals }, base, arch, seed, options, classes }
+  const { base, arch, seed, keep } = options
+  const lasting = Object.fromEntries(Object.entries(options).filter(([name]) => !OF_THIS_PROCESS.has(name)))
+  const info: CheckpointInfo = { ...state, totals: { ...state.totals }, base, arch, seed, options: lasting, classes }
   const path = join(folder, checkpointName(options))
-  writeFileAtomic(path, await encodeCheckpoint(info, parts))
-  if (best) {
-    const bestPath = path.replace(/\.safetensors$/, '_best.safetensors')
-    copyFileSync(path, `${bestPath}.tmp`)
-    renameSync(`${bestPath}.tmp`, bestPath)
-  }
+  const content = seal(await encodeCheckpoint(info, parts, UNSEALED))
+  writeFileAtomic(path, content, {
+    beforeRename(temporary) {
+      // First, so that a run killed in between comes to it again.
+      if (best) linkAtomic(temporary, withSuffix(path, '_best'))
+      for (let age = keep - 1; age > 1; age--)
+        if (existsSync(aged(path, age - 1))) renameSync(aged(path, age - 1), aged(path, age))
+      if (keep > 1 && existsSync(path)) linkAtomic(path, aged(path, 1))
+    },
+  })
   return path
+}
+
+const EXTENSION = '.safetensors'
+
+const withSuffix = (path: string, suffix: string): string => `${path.slice(0, -EXTENSION.length)}${suffix}${EXTENSION}`
+
+/** The checkpoint so many before the newest. */
+const aged = (path: string, age: number): string => withSuffix(path, `.${age}`)
+
+/** The checkpoints kept from before `file`, the newest first. */
+function earlierThan(file: string): string[] {
+  const stem = `${basename(file, EXTENSION)}.`
+  if (!existsSync(dirname(file))) return []
+  const age = (name: string) =>
+    name.startsWith(stem) && name.endsWith(EXTENSION) ? Number(name.slice(stem.length, -EXTENSION.length)) : 0
+  const names = readdirSync(dirname(file)).filter((name) => age(name) > 0)
+  return names.sort((a, b) => age(a) - age(b)).map((name) => join(dirname(file), name))
 }
 
 /** `Exp_ResNet152_Kakuritsu.safetensors`: the original's name, in this project's format. */
@@ -150,15 +193,15 @@ export const checkpointName = ({ base, arch }: Pick<TrainOptions, 'base' | 'arch
  * file when the base is on a device.
  * @throws UsageError when there is no such file or it does not fit
  */
-export async function loadBase(base: ResNet, file: string): Promise<WeightsFile> {
+export async function loadBase(base: Module, file: string): Promise<WeightsFile> {
   const weights = await openWeights(file)
   loadBaseFrom(base, weights)
   return weights
 }
 
 /** `loadBase` from a file that is open. */
-export function loadBaseFrom(base: ResNet, { file, tensors }: WeightsFile): void {
-  refuseMisfits(file, () => loadWeights(base, tensors))
+export function loadBaseFrom(base: Module, { file, tensors }: WeightsFile): void {
+  refuseMisfits(file, () => (base instanceof ResNet ? loadWeights(base, tensors) : base.loadStateDict(tensors)))
 }
 
 /** Writes a module's state as a safetensors file. */

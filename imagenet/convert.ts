@@ -45,7 +45,8 @@ export async function convert(input: WeightsFile, output: string, options: Conve
   const format = EXTENSIONS[extname(output).toLowerCase()]
   if (!format) throw new UsageError(`${output}: the name must end with one of ${Object.keys(EXTENSIONS).join(', ')}`)
   if (!options.force && existsSync(output)) throw new UsageError(`${output} exists; --force writes over it`)
-  const { saved, tensors, metadata } = input
+  const { saved, tensors } = input
+  const { sha256: _, ...metadata } = input.metadata // of that file
   const whole = !options.weightsOnly && (saved ? isTorchCheckpoint(saved) : isCheckpoint(input))
   try {
     if (whole) {

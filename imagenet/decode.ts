@@ -7,7 +7,7 @@ import { decodeJpeg, isJpeg } from './codecs/jpeg.ts'
 import { decodePng, isPng } from './codecs/png.ts'
 import { decodeJpegBySharp } from './codecs/sharp.ts'
 import type { DecoderName } from './decoder.ts'
-import { DecodeError } from './errors.ts'
+import { DecodeError, UnreadableError } from './errors.ts'
 import type { Image } from './image.ts'
 
 /**
@@ -24,7 +24,7 @@ export function decode(bytes: Uint8Array, file: string): Image {
   }
 }
 
-/** Reads a file and decodes it by the portable decoders. @throws DecodeError also when the file cannot be read */
+/** Reads a file and decodes it by the portable decoders. @throws UnreadableError when the file cannot be read */
 export const decodeFile = (path: string): Image => decode(read(path), path)
 
 /** Reads a file and decodes it, a JPEG by the decoder named. @throws DecodeError as `decodeFile` */
@@ -49,7 +49,7 @@ function read(path: string): Uint8Array {
   try {
     return readFileSync(path)
   } catch (error) {
-    throw new DecodeError(path, `it cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    throw new UnreadableError(path, `it cannot be read (${(error as NodeJS.ErrnoException).code})`)
   }
 }
 

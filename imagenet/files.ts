@@ -1,17 +1,41 @@
 /** Files that are whole or not there. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { FileError } from './errors.ts'
 
-/** Writes to a temporary name beside `file`, then renames: whoever opens `file` finds the old content or all of the new. */
-export function writeFileAtomic(file: string, content: string | Uint8Array | Iterable<Uint8Array>): void {
+export interface WriteOptions {
+  /** Called when all is on the disk under a temporary name, just before that becomes `file`. */
+  beforeRename?: (temporary: string) => void
+}
+
+/**
+ * Writes to a temporary name beside `file`, then renames: whoever opens `file` finds the old content or all of the new,
+ * whenever the process or the machine stops.
+ * @throws FileError
+ */
+export function writeFileAtomic(
+  file: string,
+  content: string | Uint8Array | Iterable<Uint8Array>,
+  { beforeRename = () => {} }: WriteOptions = {},
+): void {
   const parts =
     typeof content === 'string' ? [Buffer.from(content)] : content instanceof Uint8Array ? [content] : content
   const written = new AtomicFile(file)
   try {
     for (const part of parts) written.write(part)
-    written.commit()
+    written.commit(beforeRename)
   } catch (error) {
-    written.discard()
-    throw error
+    throw written.discard(error)
   }
 }
 
@@ -22,10 +46,31 @@ export async function writeStreamAtomic(file: string, content: AsyncIterable<Uin
     for await (const part of content) written.write(part)
     written.commit()
   } catch (error) {
-    written.discard()
-    throw error
+    throw written.discard(error)
   }
 }
+
+/** Gives a file that is never changed in place a second name, in the stead of what has that name. */
+export function linkAtomic(file: string, name: string): void {
+  const temporary = temporaryOf(name)
+  rmSync(temporary, { force: true })
+  try {
+    linkSync(file, temporary)
+  } catch {
+    copyFileSync(file, temporary) // where the file system knows no links
+  }
+  renameSync(temporary, name)
+  rmSync(temporary, { force: true }) // which is left where both were one file already
+}
+
+/** Removes what processes that were killed while they wrote `file` have left beside it. No other may be writing it now. */
+export function removeLeftovers(file: string): void {
+  const folder = dirname(file)
+  for (const name of readdirSync(folder))
+    if (name.startsWith(`${basename(file)}.`) && /\.\d+\.tmp$/.test(name)) rmSync(join(folder, name), { force: true })
+}
+
+const temporaryOf = (file: string): string => `${file}.${process.pid}.tmp`
 
 class AtomicFile {
   readonly #file: string
@@ -35,27 +80,46 @@ class AtomicFile {
 
   constructor(file: string) {
     this.#file = file
-    this.#temporary = `${file}.${process.pid}.tmp`
-    this.#fd = openSync(this.#temporary, 'w')
+    this.#temporary = temporaryOf(file)
+    try {
+      this.#fd = openSync(this.#temporary, 'w')
+    } catch (error) {
+      throw new FileError(file, error)
+    }
   }
 
   write(part: Uint8Array): void {
     for (let written = 0; written < part.length; ) written += writeSync(this.#fd, part, written)
   }
 
-  commit(): void {
+  commit(beforeRename: (temporary: string) => void = () => {}): void {
     fsyncSync(this.#fd)
     this.#close()
+    beforeRename(this.#temporary)
     renameSync(this.#temporary, this.#file)
+    syncFolder(dirname(this.#file))
   }
 
-  discard(): void {
+  /** Removes what was written. Returns the error as one that names the file, where it is the disk's. */
+  discard(error: unknown): unknown {
     this.#close()
     rmSync(this.#temporary, { force: true })
+    return error instanceof Error && 'syscall' in error ? new FileError(this.#file, error) : error
   }
 
   #close(): void {
     if (this.#open) closeSync(this.#fd)
     this.#open = false
+  }
+}
+
+/** A new name outlives a loss of power once its folder is on the disk. Windows opens no folders, and needs none of this. */
+function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return
+  const fd = openSync(folder, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
   }
 }

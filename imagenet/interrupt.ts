@@ -1,15 +1,21 @@
-/** Ctrl-C during a run: the first one asks the run to stop where it can go on later, a second one ends the process. */
+/**
+ * A request to stop during a run: Ctrl-C (SIGINT), or what batch systems send before they kill (SIGTERM). The first one
+ * asks the run to stop where it can go on later, a second one ends the process.
+ */
 export class Interrupt {
   requested = false
+  /** Exit status of a command that was asked to stop, by the shells' convention (128 + the signal's number). */
+  status = INTERRUPTED
   readonly #signals: readonly NodeJS.Signals[]
-  readonly #listener = () => {
-    // The default action of a second Ctrl-C, now that nobody listens, is to end the process.
+  readonly #listener = (signal: NodeJS.Signals) => {
+    // The default action of a second signal, now that nobody listens, is to end the process.
     this.requested = true
+    if (signal === 'SIGTERM') this.status = TERMINATED
     this.close()
   }
 
-  /** @param signals that ask: Ctrl-C sends SIGINT */
-  constructor(signals: readonly NodeJS.Signals[] = ['SIGINT']) {
+  /** @param signals that ask */
+  constructor(signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']) {
     this.#signals = signals
     for (const signal of signals) process.on(signal, this.#listener)
   }
@@ -19,5 +25,8 @@ export class Interrupt {
   }
 }
 
-/** Exit status of a command that SIGINT ended, by the shells' convention (128 + the signal's number). */
-export const INTERRUPTED = 130
+/** Of SIGINT, 2. */
+const INTERRUPTED = 130
+
+/** Of SIGTERM, 15. */
+const TERMINATED = 143

@@ -2,12 +2,22 @@
  * The two loops of the experiment: a training pass and an evaluation pass over batches. Nobody waits for the GPU: the
  * numbers of a step are read while later steps run.
  */
-import { backward, crossEntropy, type Device, noGrad, scope, Tensor, topkCorrect } from '../engine/index.ts'
-import type { Module, Optimizer } from '../nn/index.ts'
+import {
+  backward,
+  clipGradNorm,
+  crossEntropy,
+  type Device,
+  noGrad,
+  scope,
+  Tensor,
+  topkCorrect,
+  totalNorm,
+} from '../engine/index.ts'
+import { AnomalyWatch, type Module, type Optimizer } from '../nn/index.ts'
 import { addBatch, type BatchResult, noTotals } from './metrics.ts'
 
 /** Steps that may be under way on the GPU before the oldest one's numbers are waited for. */
-const STEPS_IN_FLIGHT = 2
+export const STEPS_IN_FLIGHT = 2
 
 /** A batch that is ready for the model. */
 export interface Samples {
@@ -55,6 +65,12 @@ export interface TrainStepOptions {
   /** Called before each pass with the number of its first sample in the whole batch. */
   beforePass?: (sample: number) => void
   peers?: StepPeers
+  /** Whether the result has the gradients' norm. */
+  gradNorm?: boolean
+  /** Limits the gradients' norm to this. */
+  clipGradNorm?: number
+  /** Looks for the first output or gradient that is not finite. */
+  detectAnomaly?: boolean
 }
 
 /**
@@ -66,20 +82,24 @@ export async function trainStep(
   model: Module,
   optimizer: Optimizer,
   batch: Samples,
-  { microBatch = batch.labels.length, beforePass, peers }: TrainStepOptions = {},
+  options: TrainStepOptions = {},
 ): Promise<BatchResult> {
   const size = batch.labels.length
+  const { microBatch = size, beforePass, peers } = options
   const { first, total, counts } = batch.part ?? wholeOf(batch)
   if (size === 0) return nothing
   optimizer.zeroGrad()
   peers?.begin(counts)
+  const watch = options.detectAnomaly ? new AnomalyWatch(device, model) : null
   const results: Promise<BatchResult>[] = []
   for (let start = 0; start < size; start += microBatch) {
     const end = Math.min(start + microBatch, size)
     beforePass?.(first + start)
     const result = scope(() => {
       const labels = Tensor.from(device, batch.labels.subarray(start, end))
-      const logits = model.call(batch.input(device, start, end))
+      const x = batch.input(device, start, end)
+      watch?.look('the input', x)
+      const logits = watch ? watch.forward(() => model.call(x)) : model.call(x)
       const loss = crossEntropy(logits, labels)
       const share = counts ? (end - start) / total : 0
       const seed = share === 1 ? undefined : Tensor.from(device, Float32Array.of(share), loss.shape)
@@ -90,8 +110,30 @@ export async function trainStep(
   }
   const own = counts ? joined(results) : Promise.all(results).then(() => nothing)
   const result = peers ? peers.finish(own, total) : own
+  watch?.parameters()
+  const found = finishGradients(optimizer, options)
   optimizer.step()
-  return result
+  const anomaly = watch?.end()
+  return found || anomaly ? withFindings(result, found, anomaly) : result
+}
+
+/** Limits the gradients, where that is asked for. Returns their norm as it was; undefined where nobody wants it. */
+function finishGradients(
+  { params }: Optimizer,
+  { gradNorm, clipGradNorm: most }: TrainStepOptions,
+): Promise<number> | undefined {
+  const gradients = params.flatMap(({ grad }) => (grad ? [grad] : []))
+  if (gradients.length === 0 || !(gradNorm || most !== undefined)) return undefined
+  return scope(() => (most === undefined ? totalNorm(gradients) : clipGradNorm(gradients, most)).item())
+}
+
+async function withFindings(
+  result: Promise<BatchResult>,
+  norm: Promise<number> | undefined,
+  watched: Promise<string | null> | undefined,
+): Promise<BatchResult> {
+  const [numbers, gradNorm, anomaly] = await Promise.all([result, norm, watched])
+  return { ...numbers, ...(gradNorm !== undefined && { gradNorm }), ...(anomaly && { anomaly }) }
 }
 
 const wholeOf = ({ labels }: Samples): BatchPart => ({ first: 0, total: labels.length, counts: true })
@@ -126,19 +168,40 @@ async function readResult(loss: Tensor, logits: Tensor, labels: Tensor): Promise
   return { size: logits.shape[0], loss: lossValue, correct1, correct5 }
 }
 
+/** A break between items, with nothing under way. */
+export interface Pause {
+  /** Whether one is wanted before the next item. */
+  due(): boolean
+  run(): Promise<unknown>
+}
+
 /**
- * Starts `work` on each item and gives the results in order, a few behind.
+ * Starts `work` on each item and gives the results in order, a few behind. Should the items' source fail, what is under
+ * way is given first.
  * @param stopped once true, no further item is started; what is under way is still given
  */
 export async function* pipelined<T, R>(
   items: AsyncIterable<T> | Iterable<T>,
   work: (item: T) => Promise<R>,
   stopped: () => boolean = () => false,
+  pause?: Pause,
 ): AsyncGenerator<R> {
   const underWay: Promise<R>[] = []
+  const failures: unknown[] = []
+  const given = async function* () {
+    try {
+      yield* items
+    } catch (error) {
+      failures.push(error)
+    }
+  }
   try {
-    for await (const item of items) {
+    for await (const item of given()) {
       if (stopped()) break
+      if (pause?.due()) {
+        while (underWay.length) yield await underWay.shift()!
+        await pause.run()
+      }
       underWay.push(work(item))
       if (underWay.length > STEPS_IN_FLIGHT) yield await underWay.shift()!
     }
@@ -147,4 +210,5 @@ export async function* pipelined<T, R>(
     // Whoever leaves early, or fails, must not leave a rejection that nobody hears.
     for (const result of underWay) result.catch(() => {})
   }
+  if (failures.length > 0) throw failures[0]
 }

@@ -1,5 +1,6 @@
 /** Numbers of a run: running averages, the original's progress lines, and `metrics.jsonl`. */
-import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { appendFileSync, closeSync, existsSync, fsyncSync, openSync, readFileSync } from 'node:fs'
+import { FileError } from './errors.ts'
 import { writeFileAtomic } from './files.ts'
 
 /** Sums over the samples of an epoch; averages are weighted by batch size, as the original's meters are. */
@@ -20,6 +21,10 @@ export interface BatchResult {
   correct5: number
   /** Whether any of the processes that share it had been asked to stop before it. */
   interrupted?: boolean
+  /** Of the step's gradient, before it was limited; where it was asked for. */
+  gradNorm?: number
+  /** The first output or gradient that is not finite; where it was looked for and found. */
+  anomaly?: string
 }
 
 export function addBatch(totals: Totals, { size, loss, correct1, correct5 }: BatchResult): void {
@@ -67,6 +72,8 @@ export interface MetricsLine extends Averages {
   step: number
   lr: number
   images_per_s: number
+  /** Of the last step, in training: the gradient's 2-norm, before it was limited. */
+  grad_norm?: number
 }
 
 /** `  10/20019`, the first number as wide as the second. */
@@ -110,8 +117,29 @@ export class MetricsLog {
     writeFileAtomic(file, kept.map((line) => `${line}\n`).join(''))
   }
 
+  /** @throws FileError */
   write(line: MetricsLine): void {
-    appendFileSync(this.#file, `${JSON.stringify(line)}\n`)
+    this.#do(() => appendFileSync(this.#file, `${JSON.stringify(line)}\n`))
+  }
+
+  /** Ends when all lines are on the disk: no checkpoint may know of more than they. */
+  sync(): void {
+    this.#do(() => {
+      const fd = openSync(this.#file, 'r+')
+      try {
+        fsyncSync(fd)
+      } finally {
+        closeSync(fd)
+      }
+    })
+  }
+
+  #do(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      throw new FileError(this.#file, error)
+    }
   }
 }
 

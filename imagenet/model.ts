@@ -3,8 +3,14 @@ import type { Tensor } from '../engine/index.ts'
 import { type Generator, type Head, head, Module, type ResNet, resnet } from '../nn/index.ts'
 import type { TrainOptions } from './options.ts'
 
+/** What a run trains: a head, and what makes its features [N, features] of images. */
+export interface Network extends Module {
+  readonly base: Module & { readonly features: number }
+  readonly exp: Head
+}
+
 /** x: [N, H, W, 3] → logits [N, classes]. The names of its state are the original's: `base.*`, `exp.li1.weight`. */
-export class ExperimentNet extends Module {
+export class ExperimentNet extends Module implements Network {
   readonly base: ResNet
   readonly exp: Head
 

@@ -58,6 +58,14 @@ export interface TrainOptions {
   views?: number
   /** Where the frozen base's features are kept, so that later epochs compute the head alone. */
   cacheFeatures?: string
+  /** The most that the gradient's norm may be. */
+  clipGradNorm?: number
+  /** Looks at each layer's output and gradient, to name the first that is not finite. */
+  detectAnomaly: boolean
+  /** Steps between checkpoints within an epoch; undefined: one every SAVE_MINUTES. */
+  saveEvery?: number
+  /** Checkpoints that are kept, the newest and those before it. */
+  keep: number
   /** How many steps to time on the GPU. */
   profile?: number
   /** Where the run's files go. Undefined: a new folder under `runs`, or the folder of the checkpoint resumed. */
@@ -88,7 +96,24 @@ export const DEFAULTS: TrainOptions = {
   decoder: 'auto',
   resize: 'cpu',
   skipCorrupt: false,
+  detectAnomaly: false,
+  keep: 2,
 }
+
+/** What an interruption may cost where `saveEvery` does not say: writing ResNet-152 and its momentum takes seconds. */
+export const SAVE_MINUTES = 10
+
+/** Options that say where a run goes on and what is done now: they do not carry over to a run resumed from it. */
+export const OF_THIS_PROCESS: ReadonlySet<string> = new Set<keyof TrainOptions>([
+  'resume',
+  'evaluate',
+  'output',
+  'switch',
+  'evalHead',
+  'startEpoch',
+  'profile',
+  'detectAnomaly',
+])
 
 /** Steps that `--profile` times without a number. */
 const PROFILED_STEPS = 5

@@ -2,7 +2,7 @@ import { imageStream } from '../engine/random.ts'
 import { type TransformName, transform } from './augment.ts'
 import { CropGatherer, type Crops } from './crops.ts'
 import type { DecoderName } from './decoder.ts'
-import { DecodeError } from './errors.ts'
+import { DecodeError, UnreadableError } from './errors.ts'
 import type { Image } from './image.ts'
 
 /** How images become a batch's pixels; plain data, so that it can be sent to a worker. */
@@ -66,7 +66,8 @@ export async function makePixels(
       else pixels.set(transform(name, decoded, imageSize, random).data, made * imageBytes)
       made++
     } catch (error) {
-      if (!skipCorrupt || !(error instanceof DecodeError)) throw error
+      // A dataset that vanishes is not corrupt: nothing would be left of it.
+      if (!skipCorrupt || !(error instanceof DecodeError) || error instanceof UnreadableError) throw error
       skipped.push({ place, file: error.file, reason: error.reason })
     }
   }

@@ -4,11 +4,8 @@ import { dirname, join } from 'node:path'
 import type { RunCheckpoint } from './checkpoint.ts'
 import { chooseDecoder } from './decoder.ts'
 import { UsageError } from './errors.ts'
-import { isFrozen, type SettledOptions, type TrainOptions, type TrainRequest } from './options.ts'
+import { isFrozen, OF_THIS_PROCESS, type SettledOptions, type TrainOptions, type TrainRequest } from './options.ts'
 import { publishedFile } from './pretrained.ts'
-
-/** Options that say where a run goes on and what is done now; a checkpoint's do not carry over. */
-const OF_THIS_PROCESS = ['resume', 'evaluate', 'output', 'switch', 'evalHead', 'startEpoch', 'profile'] as const
 
 /**
  * Decides what was left open. What the user did not give is as in the checkpoint resumed, where there is one.
@@ -18,7 +15,7 @@ export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoi
   const merged = { ...options }
   if (checkpoint) {
     const carried = Object.entries(checkpoint.options).filter(
-      ([name]) => !given.has(name as keyof TrainOptions) && !(OF_THIS_PROCESS as readonly string[]).includes(name),
+      ([name]) => !given.has(name as keyof TrainOptions) && !OF_THIS_PROCESS.has(name),
     )
     Object.assign(merged, Object.fromEntries(carried))
     refuseOtherModel(merged, checkpoint.options)
@@ -44,7 +41,9 @@ export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoi
     lr: merged.lr ?? (isFrozen(merged) ? 0.01 : 0.1),
     decoder: chooseDecoder(merged.decoder),
     seed: merged.seed ?? randomInt(2 ** 48 - 1),
-    output: merged.output ?? (merged.resume === undefined ? newFolder(merged) : dirname(merged.resume)),
+    // An evaluation leaves the files of the run that it looks at alone.
+    output:
+      merged.output ?? (merged.resume === undefined || merged.evaluate ? newFolder(merged) : dirname(merged.resume)),
   }
 }
 

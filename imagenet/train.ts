@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type { Device } from '../engine/index.ts'
-import { type RunCheckpoint, readRunCheckpoint } from './checkpoint.ts'
+import { type RunCheckpoint, readNewestCheckpoint } from './checkpoint.ts'
 import { openDataset } from './dataset.ts'
 import { decoderLine } from './decoder.ts'
 import { UsageError } from './errors.ts'
@@ -14,19 +14,23 @@ import { CommonRefusal, everywhere, onFirst, refuseDifferences } from './paralle
 import type { Communicator } from './parallel/communicator.ts'
 import { publishedWeights } from './pretrained.ts'
 import { Run } from './run/run.ts'
+import type { SessionOptions } from './run/session.ts'
 import { settle } from './settle.ts'
 import type { Dataset } from './sources/source.ts'
 import { startTuning } from './tuning.ts'
+
+/** What is trained on what, where it is not as the options say. */
+export type OwnParts = Pick<SessionOptions, 'network'> & { dataset?: Dataset }
 
 /**
  * Trains or evaluates, as the options say; returns the command's exit status.
  * @param open opens the device, after everything that can be refused without one
  * @throws UsageError for options, folders and checkpoints that cannot be used as given
  */
-export async function train(request: TrainRequest, open: () => Promise<Device>): Promise<number> {
+export async function train(request: TrainRequest, open: () => Promise<Device>, own: OwnParts = {}): Promise<number> {
   const start = await settleStart(request)
-  const dataset = openDataset(start.options)
-  return runOn(await open(), request, start, dataset)
+  const { dataset = openDataset(start.options), network } = own
+  return runOn(await open(), request, { ...start, network }, dataset)
 }
 
 /**
@@ -64,7 +68,7 @@ async function openEverywhere(comm: Communicator, options: SettledOptions): Prom
 }
 
 /** What a run starts from, beside images and a device. */
-interface Start {
+interface Start extends Pick<SessionOptions, 'network'> {
   options: SettledOptions
   checkpoint: RunCheckpoint | null
   weights: WeightsFile | null
@@ -73,7 +77,7 @@ interface Start {
 async function settleStart(request: TrainRequest): Promise<Start> {
   const { resume, pretrained } = request.options
   if (typeof pretrained === 'string') refuseFolder(pretrained)
-  const checkpoint: RunCheckpoint | null = resume === undefined ? null : await readRunCheckpoint(resume)
+  const checkpoint: RunCheckpoint | null = resume === undefined ? null : await readNewestCheckpoint(resume)
   const options = settle(request, checkpoint)
   evaluationNoise(options) // refuses
   if (pretrained === true && !checkpoint) await publishedWeights(options.base)
@@ -84,7 +88,7 @@ async function settleStart(request: TrainRequest): Promise<Start> {
 async function runOn(
   device: Device,
   request: TrainRequest,
-  { options, checkpoint, weights }: Start,
+  { options, checkpoint, weights, network }: Start,
   dataset: Dataset,
   comm?: Communicator,
 ): Promise<number> {
@@ -93,7 +97,7 @@ async function runOn(
   try {
     startTuning(device, { repeatable: request.given.has('seed') || options.resume !== undefined })
     const noise = evaluationNoise(options)
-    const run = new Run({ device, options, dataset, evaluationNoise: noise, checkpoint, weights, comm })
+    const run = new Run({ device, options, dataset, evaluationNoise: noise, checkpoint, weights, network, comm })
     checkpoint?.close()
     weights?.close()
     try {

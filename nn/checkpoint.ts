@@ -51,8 +51,14 @@ const GENERATOR = 'threefry4x32-13'
 
 const OPTIMIZER_PREFIX = 'optimizer.'
 
-/** A checkpoint as a safetensors file: pieces to be written one after the other. */
-export function writeCheckpoint({ info, model, optimizer, scheduler }: Checkpoint): Iterable<Uint8Array> {
+/**
+ * A checkpoint as a safetensors file: pieces to be written one after the other, the header first.
+ * @param more to go into the metadata
+ */
+export function writeCheckpoint(
+  { info, model, optimizer, scheduler }: Checkpoint,
+  more: Readonly<Record<string, string>> = {},
+): Iterable<Uint8Array> {
   const tensors = new Map(model)
   for (const [name, tensor] of optimizer.tensors) tensors.set(OPTIMIZER_PREFIX + name, tensor)
   const { base, arch, globalStep, seed, options, ...counters } = info
@@ -63,7 +69,7 @@ export function writeCheckpoint({ info, model, optimizer, scheduler }: Checkpoin
     scheduler: rename(snakeCase, scheduler),
     options: rename(snakeCase, options),
   }
-  const metadata: Record<string, string> = { format: 'pt', ...(base !== undefined && { base }), arch }
+  const metadata: Record<string, string> = { format: 'pt', ...more, ...(base !== undefined && { base }), arch }
   for (const [key, value] of Object.entries(json)) metadata[snakeCase(key)] = JSON.stringify(value)
   return writeSafetensors(tensors, metadata)
 }
@@ -72,13 +78,15 @@ export function writeCheckpoint({ info, model, optimizer, scheduler }: Checkpoin
 export async function encodeCheckpoint(
   info: CheckpointInfo,
   { model, optimizer, scheduler }: { model: Module; optimizer: Optimizer; scheduler: StepLR },
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Iterable<Uint8Array>> {
-  return writeCheckpoint({
+  const checkpoint = {
     info: { ...info, options: { ...info.options } },
     model: await model.stateDict(),
     optimizer: await optimizer.stateDict(),
     scheduler: scheduler.stateDict(),
-  })
+  }
+  return writeCheckpoint(checkpoint, more)
 }
 
 /**

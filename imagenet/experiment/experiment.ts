@@ -2,8 +2,11 @@
 import type { Device } from '../../engine/index.ts'
 import { openDataset } from '../dataset.ts'
 import { chooseDecoder } from '../decoder.ts'
+import { withLock } from '../download/lock.ts'
 import { adapterLine, describeAdapter } from '../gpu.ts'
-import { INTERRUPTED, Interrupt } from '../interrupt.ts'
+import { Interrupt } from '../interrupt.ts'
+import { onFirst } from '../parallel/agree.ts'
+import type { Communicator } from '../parallel/communicator.ts'
 import { startTuning } from '../tuning.ts'
 import { openBase } from './base.ts'
 import { collectResults } from './collect.ts'
@@ -16,6 +19,7 @@ import { differencesTable, publishedTable, textTable } from './report/tables.ts'
 import { writeReport } from './report/write.ts'
 import type { Results } from './results.ts'
 import { completeRuns, runPlan } from './runner.ts'
+import { mergeRuns, runsOf, type Shard } from './shard.ts'
 import type { Settings, Study } from './study.ts'
 import { startView } from './view.ts'
 
@@ -26,16 +30,29 @@ export interface Outcome {
   report: string | null
 }
 
+export interface ExperimentContext {
+  /** What the user typed, for the report. */
+  command: string
+  dryRun: boolean
+  /** Opens the device, after everything that can be refused without one. */
+  open: () => Promise<Device>
+  /** Does this part of the runs alone. */
+  shard?: Shard
+  /** The ranks that divide the runs; the first one reports. */
+  comm?: Communicator
+  /** Folders of shards, whose results are taken over first. */
+  merge?: readonly string[]
+}
+
 /**
  * Runs what of an experiment is not done yet, and reports on all of it.
- * @param command what the user typed, for the report
- * @param open opens the device, after everything that can be refused without one
  * @throws UsageError for options, folders and files that cannot be used as given
  */
 export async function runExperiment(
   options: ExperimentOptions,
-  { command, dryRun, open }: { command: string; dryRun: boolean; open: () => Promise<Device> },
+  { command, dryRun, open, comm, merge = [], ...division }: ExperimentContext,
 ): Promise<Outcome> {
+  const shard = comm ? { index: comm.rank, of: comm.size } : division.shard
   const plan = planRuns(options)
   const folder = new ExperimentFolder(options.output ?? defaultOutput(options))
   const dataset = openDataset({ ...options, imageSize: options.imageSize ?? 224 })
@@ -46,20 +63,27 @@ export async function runExperiment(
     console.log(adapterLine(describeAdapter(device)))
     startTuning(device, { repeatable: true })
     const settings = settleExperiment(options, dataset, device)
-    if (!dryRun) folder.begin(settings, plan, command)
+    const begin = () => (dryRun ? undefined : folder.begin(settings, plan, command))
+    if (comm) await onFirst(comm, begin)
+    else begin()
+    if (merge.length > 0) console.log(`${mergeRuns(folder, plan, merge)} runs taken over`)
+    const mine = shard ? runsOf(shard, plan) : plan
     const done = completeRuns(folder, plan)
     const complete = new Set(done.map(({ spec }) => spec.id))
-    const pending = plan.filter(({ id }) => !complete.has(id))
+    const pending = mine.filter(({ id }) => !complete.has(id))
     const haveBase = settings.pretrained !== null || folder.base() !== null
     const expected = await estimate(device, settings, { pending, done, haveBase })
-    printPlan(folder, settings, plan, pending, expected)
+    if (shard) console.log(`Of ${plan.length} runs, the ${mine.length} of shard ${shard.index}/${shard.of}:`)
+    printPlan(folder, settings, mine, pending, expected)
     if (dryRun) return { status: 0, report: null }
 
     let failed: RunSpec[] = []
     const { workers, skipCorrupt } = options
     const reading = { workers, skipCorrupt, decoder: chooseDecoder(options.decoder) }
     if (pending.length > 0) {
-      const study = await openStudy(device, { settings, dataset, folder, reading, stopped })
+      const open = () => openStudy(device, { settings, dataset, folder, reading, stopped })
+      const waiting = () => console.log('waiting for the shard that makes base and features')
+      const study = shard ? await withLock(folder.file('study.lock'), open, waiting) : await open()
       if (study) {
         const view = startView(pending, expected.runs)
         try {
@@ -71,9 +95,21 @@ export async function runExperiment(
         }
       }
     }
+    if (comm) {
+      const ids = (await comm.gather(JSON.stringify(failed.map(({ id }) => id)))).flatMap((text) => JSON.parse(text))
+      failed = plan.filter(({ id }) => ids.includes(id))
+    }
     if (stopped()) {
       console.log(`interrupted: the same command goes on with what is left in ${folder.path}`)
-      return { status: INTERRUPTED, report: null }
+      return { status: interrupt.status, report: null }
+    }
+    const left = plan.length - completeRuns(folder, plan).length
+    if (comm?.rank) return { status: 0, report: null }
+    if (shard && !comm && left > 0) {
+      console.log(
+        `${left} of ${plan.length} runs are not complete yet; once they are, the command without --shard reports`,
+      )
+      return { status: failed.length > 0 ? 1 : 0, report: null }
     }
     const results = collectResults(folder)
     let report: string | null = null

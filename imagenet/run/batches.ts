@@ -1,7 +1,6 @@
 /** The batches of a run: images, or features that a frozen base computed of them. */
 import type { Device } from '../../engine/index.ts'
-import type { ResNet } from '../../nn/index.ts'
-import { CachedFeatures, weightsDigest } from '../features/index.ts'
+import { CachedFeatures, type FrozenBase, weightsDigest } from '../features/index.ts'
 import { Loader } from '../loader.ts'
 import type { Samples } from '../loop.ts'
 import type { Stopwatch } from '../metrics.ts'
@@ -39,7 +38,7 @@ export class Batches {
   }
 
   /** From here on they are features, kept in `folder`. */
-  async cacheFeatures(device: Device, base: ResNet, folder: string): Promise<void> {
+  async cacheFeatures(device: Device, base: FrozenBase, folder: string): Promise<void> {
     const { microBatch, evaluate } = this.#options
     const options = { folder, weights: await weightsDigest(base), microBatch }
     for (const [name, loader] of Object.entries({ train: this.train, val: this.val }))

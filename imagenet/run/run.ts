@@ -1,6 +1,8 @@
 /** One run: a base under a head, trained epoch by epoch and validated after each, or only evaluated. */
 import { join } from 'node:path'
-import { INTERRUPTED, Interrupt } from '../interrupt.ts'
+import { GpuError } from '../../engine/index.ts'
+import { DivergedError } from '../errors.ts'
+import { Interrupt } from '../interrupt.ts'
 import { type Averages, noTotals } from '../metrics.ts'
 import { RankFailure } from '../parallel/communicator.ts'
 import { StepProfile } from '../profile.ts'
@@ -34,19 +36,19 @@ export class Run {
       while (session.state.epoch < options.epochs) {
         await trainEpoch(session, files, interrupt, profile)
         profile = null // of the first epoch's first steps
-        if (await asked()) return await this.#leave(files)
+        if (await asked()) return await this.#leave(files, interrupt)
         last = await validate(session, files, interrupt)
-        if (!last) return await this.#leave(files)
+        if (!last) return await this.#leave(files, interrupt)
         const { state } = session
         const best = last.acc1 > state.bestAcc1
         if (best) state.bestAcc1 = last.acc1
         schedule.step()
         Object.assign(state, { epoch: state.epoch + 1, step: 0, totals: noTotals() })
         await files.save(best)
-        if (await asked()) return await this.#leave(files)
+        if (await asked()) return await this.#leave(files, interrupt)
       }
     } catch (error) {
-      if (error instanceof RankFailure) await this.#rescue(files)
+      await this.#rescue(files, error)
       throw error
     } finally {
       interrupt.close()
@@ -85,20 +87,29 @@ export class Run {
   }
 
   /** Saves where the run is and says how to go on. A run that left in a validation begins that anew. */
-  async #leave(files: RunFiles): Promise<number> {
+  async #leave(files: RunFiles, interrupt: Interrupt): Promise<number> {
     const { epoch, step } = this.#session.state
     const file = await files.save()
     console.log(`interrupted: epoch ${epoch}, step ${step} saved; go on with --resume ${file}`)
-    return INTERRUPTED
+    return interrupt.status
   }
 
-  /** When another rank ends the run: saves it as the last step that all took has left it. */
-  async #rescue(files: RunFiles): Promise<void> {
+  /** Saves a run that failed where what failed has left its state whole, and says what there is to go on from. */
+  async #rescue(files: RunFiles, error: unknown): Promise<void> {
     const session = this.#session
-    if (!session.ownsFiles) return
-    session.device.dropKeptBack()
-    while (session.taken.length > 0) session.count(session.taken[0])
+    const ofRank = error instanceof RankFailure
+    if (!session.ownsFiles || error instanceof GpuError || error instanceof DivergedError) return
+    // Steps of several ranks need all of them.
+    if (session.replicas && !ofRank) return
+    if (ofRank) session.device.dropKeptBack()
+    else await session.settled
+    session.countTaken()
     const { epoch, step } = session.state
-    console.error(`epoch ${epoch}, step ${step} saved; go on with --resume ${await files.save()}`)
+    try {
+      console.error(`epoch ${epoch}, step ${step} saved; go on with --resume ${await files.save()}`)
+    } catch (unsaved) {
+      if (files.last) console.error(`the last checkpoint is ${files.last}`)
+      if ((unsaved as Error).message !== (error as Error).message) console.error((unsaved as Error).message)
+    }
   }
 }

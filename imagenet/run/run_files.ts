@@ -1,36 +1,87 @@
 /** The files of a run: metrics.jsonl, checkpoints, summary.json. Where several ranks share it, only the first has any. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { memoryOf } from '../../engine/index.ts'
-import { saveRunCheckpoint } from '../checkpoint.ts'
-import { writeFileAtomic } from '../files.ts'
+import { memoryOf, scope, totalNorm } from '../../engine/index.ts'
+import { checkpointName, saveRunCheckpoint } from '../checkpoint.ts'
+import { DivergedError, FileError, UsageError } from '../errors.ts'
+import { removeLeftovers, writeFileAtomic } from '../files.ts'
 import { describeAdapter } from '../gpu.ts'
 import { type Averages, MetricsLog, type Stopwatch } from '../metrics.ts'
+import { SAVE_MINUTES } from '../options.ts'
 import type { Session } from './session.ts'
 
 export class RunFiles {
   readonly #session: Session
   readonly #log: MetricsLog | null
 
+  /** When the last checkpoint was written, and of which step. */
+  #saved: { time: number; step: number }
+  /** The last checkpoint that was written. */
+  last: string | null = null
+
+  /** @throws UsageError when the folder cannot be written to */
   constructor(session: Session) {
-    const { output } = session.options
     this.#session = session
-    if (session.ownsFiles) mkdirSync(output, { recursive: true })
-    this.#log = session.ownsFiles ? new MetricsLog(join(output, 'metrics.jsonl'), session.resumedAt) : null
+    this.#log = session.ownsFiles ? this.#open() : null
+    this.#saved = { time: performance.now(), step: session.state.globalStep }
+  }
+
+  #open(): MetricsLog {
+    const { options, resumedAt } = this.#session
+    const file = (name: string) => join(options.output, name)
+    try {
+      mkdirSync(options.output, { recursive: true })
+      for (const name of ['metrics.jsonl', 'summary.json', checkpointName(options)]) removeLeftovers(file(name))
+      return new MetricsLog(file('metrics.jsonl'), resumedAt)
+    } catch (error) {
+      const { message } = error instanceof FileError ? error : new FileError(options.output, error)
+      throw new UsageError(`--output ${options.output} cannot be used: ${message}`)
+    }
+  }
+
+  /** Whether a checkpoint is due before a step of the run. */
+  isDue(step: number): boolean {
+    const { ownsFiles, options } = this.#session
+    const { time, step: saved } = this.#saved
+    if (!ownsFiles) return false
+    if (options.saveEvery !== undefined) return step - saved >= options.saveEvery
+    return step > saved && performance.now() - time > SAVE_MINUTES * 60_000
   }
 
   /** A line of metrics. @param step batches of the epoch done. @param time a batch's */
-  write(phase: 'train' | 'val', epoch: number, step: number, average: Averages, time: Stopwatch): void {
+  write(
+    phase: 'train' | 'val',
+    epoch: number,
+    step: number,
+    average: Averages,
+    time: Stopwatch,
+    gradNorm?: number,
+  ): void {
     const { options, optimizer } = this.#session
     const images = options.batchSize / time.average
-    this.#log?.write({ phase, epoch, step, ...average, lr: optimizer.lr, images_per_s: images })
+    this.#log?.write({ phase, epoch, step, ...average, lr: optimizer.lr, images_per_s: images, grad_norm: gradNorm })
   }
 
-  /** Saves the run as it is. Returns the checkpoint's path. @param best whether it is the best so far */
+  /** Saves the run as it is, with no step under way. Returns the checkpoint's path. @param best whether it is the best so far */
   async save(best = false): Promise<string> {
     const { ownsFiles, state, options, parts, batches } = this.#session
     if (!ownsFiles) return ''
-    return saveRunCheckpoint(options.output, { state, options, parts, classes: batches.train.source.classes, best })
+    const { classes } = batches.train.source
+    await this.#refuseNonFinite()
+    this.#log?.sync()
+    this.last = await saveRunCheckpoint(options.output, { state, options, parts, classes, best })
+    this.#saved = { time: performance.now(), step: state.globalStep }
+    return this.last
+  }
+
+  /** A step's loss tells of the weights before it; what it left behind must not take the place of a good checkpoint. */
+  async #refuseNonFinite(): Promise<void> {
+    const { optimizer, state } = this.#session
+    const norm = await scope(() => totalNorm(optimizer.params.map(({ tensor }) => tensor)).item())
+    if (Number.isFinite(norm)) return
+    throw new DivergedError(
+      `the run has diverged before epoch ${state.epoch}, step ${state.step}: weights are not finite; lower --lr or set --clip-grad-norm`,
+    )
   }
 
   /** @param last of the last validation, where there was one */

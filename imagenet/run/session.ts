@@ -4,7 +4,7 @@ import { Generator, type HeadNoise, type Module, SGD, StepLR } from '../../nn/in
 import { loadBaseFrom, type RunCheckpoint, type RunParts, type RunState } from '../checkpoint.ts'
 import type { WeightsFile } from '../formats/weights.ts'
 import { addBatch, type BatchResult, noTotals } from '../metrics.ts'
-import { ExperimentNet } from '../model.ts'
+import { ExperimentNet, type Network } from '../model.ts'
 import { isFrozen, SCHEDULE, type SettledOptions } from '../options.ts'
 import type { Communicator } from '../parallel/communicator.ts'
 import { Replicas } from '../parallel/replicas.ts'
@@ -22,6 +22,8 @@ export interface SessionOptions {
   checkpoint: RunCheckpoint | null
   /** Of the base; null: drawn, or the checkpoint's, or rank 0's. */
   weights: WeightsFile | null
+  /** Makes what is trained; the options' `ExperimentNet` unless given. */
+  network?: (classes: number, generator: Generator) => Network
   /** The ranks that share the run: rank 0 prints, and owns the files. */
   comm?: Communicator
 }
@@ -31,7 +33,7 @@ export class Session {
   readonly options: SettledOptions
   readonly evaluationNoise: HeadNoise | null
   readonly generator: Generator
-  readonly model: ExperimentNet
+  readonly model: Network
   readonly optimizer: SGD
   readonly schedule: StepLR
   readonly batches: Batches
@@ -41,16 +43,19 @@ export class Session {
   readonly resumedAt: RunState | undefined
   /** The numbers of steps that were taken and are yet to be counted, in order. */
   readonly taken: BatchResult[] = []
+  /** Ends when the steps under way have. */
+  settled: Promise<void> = Promise.resolve()
   state: RunState
 
   /** @throws UsageError when weights or checkpoint do not fit the network */
-  constructor({ device, options, dataset, evaluationNoise, checkpoint, weights, comm }: SessionOptions) {
+  constructor({ device, options, dataset, evaluationNoise, checkpoint, weights, network, comm }: SessionOptions) {
+    const classes = dataset.train.classes.length
     const { seed, lr, momentum, weightDecay } = options
     this.device = device
     this.options = options
     this.evaluationNoise = evaluationNoise
     this.generator = new Generator(seed)
-    this.model = new ExperimentNet(options, dataset.train.classes.length, this.generator)
+    this.model = network?.(classes, this.generator) ?? new ExperimentNet(options, classes, this.generator)
     if (checkpoint) checkpoint.loadModel(this.model)
     else if (weights) loadBaseFrom(this.model.base, weights)
     setPrecision(this.model.base, options.precision, device)
@@ -82,6 +87,20 @@ export class Session {
   /** Whether the run's files are this process's to write. */
   get ownsFiles(): boolean {
     return !this.replicas?.comm.rank
+  }
+
+  /** Notes a step that is under way. */
+  follow(step: Promise<BatchResult>): void {
+    const noted = step.then(
+      (result) => void this.taken.push(result),
+      () => {},
+    )
+    this.settled = this.settled.then(() => noted)
+  }
+
+  /** Counts the steps that were taken and are not yet counted. */
+  countTaken(): void {
+    while (this.taken.length > 0) this.count(this.taken[0])
   }
 
   /** Counts a step that was taken. */
