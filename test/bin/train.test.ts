@@ -28,8 +28,7 @@ test('trains from zero on MNIST: progress lines, metrics, summary, checkpoints',
   assert.is(lines.filter(({ phase }) => phase === 'train').length, 8)
   assert.is(lines.filter(({ phase }) => phase === 'val').length, 2)
   const keys = ['phase', 'epoch', 'step', 'loss', 'acc1', 'acc5', 'lr', 'images_per_s']
-  for (const line of lines)
-    assert.equal(Object.keys(line), line.phase === 'train' ? [...keys, 'grad_norm'] : keys)
+  for (const line of lines) assert.equal(Object.keys(line), line.phase === 'train' ? [...keys, 'grad_norm'] : keys)
   assert.is(lines[0].lr, 0.1, 'from zero')
 
   const summary = JSON.parse(readFileSync(join(to, 'summary.json'), 'utf8'))
