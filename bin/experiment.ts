@@ -5,6 +5,7 @@ import {
   DECODERS,
   EXPERIMENT_DEFAULTS as DEFAULTS,
   type ExperimentOptions,
+  experimentDistributed,
   openDevice,
   PRECISIONS,
   parseAblations,
@@ -12,8 +13,8 @@ import {
   parseCount,
   parseProbabilities,
   parseRate,
+  parseShard,
   runCommand,
-  runExperiment,
 } from '../imagenet/index.ts'
 import { resnetNames } from '../nn/index.ts'
 
@@ -68,8 +69,11 @@ const command = new Command('experiment')
   .option('--gpu <which>', 'number of an adapter, or a part of its name')
   .option('--debug', 'keep the checks that the GPU library makes of shaders')
   .option('--output <DIR>', 'folder for runs and report (runs/mnist, runs/experiment-<DIR>)')
+  .option('--shard <I/N>', 'do every Nth run alone, from the Ith (0/4 to 3/4), for job arrays', parseShard)
+  .option('--merge <DIR...>', 'take over the results of shards that had folders of their own')
+  .option('--share-gpu <n>', 'ranks, under mpirun, that may share an adapter', count('--share-gpu'), 1)
   .showHelpAfterError('(--help lists the options)')
-  .action(async (dir: string, { gpu, debug, dryRun, ablate, learningRate, ...values }) => {
+  .action(async (dir: string, { gpu, debug, dryRun, ablate, learningRate, shard, merge, shareGpu, ...values }) => {
     const options: ExperimentOptions = {
       ...DEFAULTS,
       ...values,
@@ -77,11 +81,13 @@ const command = new Command('experiment')
       lr: learningRate,
       ablate: ablate === undefined ? DEFAULTS.ablate : parseAblations(ablate),
     }
-    const { status, report } = await runExperiment(options, {
-      command: ['node bin/experiment.js', ...process.argv.slice(2)].join(' '),
-      dryRun: dryRun === true,
-      open: () => openDevice({ gpu, fast: debug !== true }),
-    })
+    const command = ['node bin/experiment.js', ...process.argv.slice(2)].join(' ')
+    const { status, report } = await experimentDistributed(
+      options,
+      { command, dryRun: dryRun === true, shard, merge },
+      { gpu, shareGpu },
+      (options) => openDevice({ ...options, fast: debug !== true }),
+    )
     process.exitCode = status
     if (status === 0 && report && dir === 'mnist') printNext()
     if (report) console.log(`\nReport: ${report}`)

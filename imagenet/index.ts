@@ -43,6 +43,7 @@ export {
   type TrainOptions,
   type TrainRequest,
 } from './options.ts'
+export { experimentDistributed } from './parallel/experiment.ts'
 export { DISTRIBUTED_DEFAULTS, type DistributedOptions, distributedOptions, remarks } from './parallel/options.ts'
 export { trainDistributed } from './parallel/train.ts'
 export { PRECISIONS, type Precision, setPrecision } from './precision.ts'

@@ -14,6 +14,7 @@ const FIRST_TO_SPEAK = 1500
  * Does a rank's work; returns its exit status. Rank 0's is the run's; others' is 0 where rank 0 reports.
  * @param prepare what must be done before the MPI thread starts
  * @param work told the communicator and what was prepared
+ * @param command that speaks
  * @throws Error on rank 0 alone, to be reported; a failure of the whole run ends the process here, on all ranks
  */
 export async function asRank<T>(
@@ -21,6 +22,7 @@ export async function asRank<T>(
   patience: number,
   prepare: () => Promise<T>,
   work: (comm: Communicator, prepared: T) => Promise<number>,
+  command = 'train',
 ): Promise<number> {
   const [comm, prepared] = await join(launched, patience, prepare)
   const isFirst = comm.rank === 0
@@ -32,7 +34,7 @@ export async function asRank<T>(
     await comm.close()
     return isFirst ? status : 0
   } catch (error) {
-    if (!(error instanceof CommonRefusal)) return fail(comm, error as Error)
+    if (!(error instanceof CommonRefusal)) return fail(comm, error as Error, command)
     await comm.close()
     if (isFirst) throw error
     return 0
@@ -52,11 +54,11 @@ async function join<T>(launched: Launched, patience: number, prepare: () => Prom
 }
 
 /** Ends all ranks. Whoever knows the reason prints it: rank 0, unless that is what was lost. */
-async function fail(comm: Communicator, error: Error): Promise<never> {
+async function fail(comm: Communicator, error: Error, command: string): Promise<never> {
   const isFirst = comm.rank === 0
   if (!isFirst && !(error instanceof RankFailure)) return comm.fail(error.message)
   const told = error instanceof RankFailure ? error : new RankFailure(comm.rank, comm.hosts[comm.rank], error.message)
-  console.error(process.env.DEBUG ? error.stack : `train: ${told.message}; all ranks end`)
+  console.error(process.env.DEBUG ? error.stack : `${command}: ${told.message}; all ranks end`)
   if (told.lost) endLauncher(process.ppid)
   return comm.abort(1)
 }

@@ -1,0 +1,31 @@
+/** `runExperiment` where it may be one process or one of several, which divide the runs. */
+import type { Device } from '../../engine/index.ts'
+import { type ExperimentContext, type Outcome, runExperiment } from '../experiment/experiment.ts'
+import type { ExperimentOptions } from '../experiment/options.ts'
+import { versions } from '../experiment/versions.ts'
+import type { GpuOptions } from '../gpu.ts'
+import { refuseDifferences } from './agree.ts'
+import { launchedBy } from './launch.ts'
+import { DISTRIBUTED_DEFAULTS } from './options.ts'
+import { placeRank } from './placement.ts'
+import { asRank } from './session.ts'
+
+/** @param open opens an adapter @throws UsageError as `runExperiment` does, and when ranks may not share an adapter */
+export async function experimentDistributed(
+  options: ExperimentOptions,
+  context: Omit<ExperimentContext, 'open' | 'comm'>,
+  { gpu, shareGpu }: { gpu?: string; shareGpu: number },
+  open: (options: GpuOptions) => Promise<Device>,
+): Promise<Outcome> {
+  const launched = launchedBy()
+  if (!launched?.size || launched.size === 1) return runExperiment(options, { ...context, open: () => open({ gpu }) })
+  let outcome: Outcome = { status: 0, report: null }
+  const prepare = async () => open({ gpu: await placeRank({ ...launched, shareGpu, gpu }) })
+  const work: Parameters<typeof asRank<Device>>[3] = async (comm, device) => {
+    await refuseDifferences(comm, { ...versions(), ...options })
+    outcome = await runExperiment(options, { ...context, open: async () => device, comm })
+    return outcome.status
+  }
+  const status = await asRank(launched, DISTRIBUTED_DEFAULTS.rankTimeout, prepare, work, 'experiment')
+  return { ...outcome, status }
+}
