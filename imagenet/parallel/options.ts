@@ -60,7 +60,7 @@ function hostsOf(url: string | undefined): readonly string[] | null {
   const hosts = url.replace(/^mpi:\/\//, '').split(',')
   if (url.includes('://') && !url.startsWith('mpi://'))
     throw new UsageError(`--dist-url takes hosts (hostA,hostB), env:// or tcp://…, given '${url}'`)
-  const wrong = hosts.find((host) => !/^[\w.-]+$/.test(host))
+  const wrong = hosts.find((host) => !/^\w[\w.-]*$/.test(host))
   if (wrong !== undefined) throw new UsageError(`--dist-url takes hosts (hostA,hostB); '${wrong}' is no host's name`)
   return hosts
 }
