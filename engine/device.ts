@@ -9,18 +9,12 @@
  * What is written may be a promise, of a sum over several processes, say: commands given later are then encoded all the
  * same, but kept back until it has been written. So nobody who gives commands need wait for what others compute.
  */
-import { GpuError } from './errors.ts'
+import { ADAPTER_LIMITS, type MatrixCores, matrixCoresOf, WANTED_FEATURES } from './adapter.ts'
+import { DeviceLostError, GpuError, OutOfMemoryError } from './errors.ts'
+import { Pace } from './pace.ts'
 
-/** Features asked for wherever the adapter has them; kernels look in `Device.features` before they rely on one. */
-const WANTED_FEATURES = [
-  'subgroups',
-  'shader-f16',
-  'timestamp-query',
-  'chromium-experimental-subgroup-matrix',
-] as GPUFeatureName[]
-
-/** Dispatches encoded before the command buffer is sent, so that the GPU works while the CPU goes on encoding. */
-const DISPATCHES_PER_SUBMIT = 128
+/** Milliseconds for which the reason of a failed read is waited for: a lost device tells of both at about the same time. */
+const REASON_WAIT = 200
 
 /** Bytes of the buffer that holds the parameters of one command buffer's dispatches. */
 const PARAMS_BYTES = 65536
@@ -69,6 +63,7 @@ export class Device {
   #encoder: GPUCommandEncoder | null = null
   #pass: GPUComputePassEncoder | null = null
   #dispatches = 0
+  readonly #pace = new Pace()
   #params = new Uint32Array(PARAMS_BYTES / 4)
   #paramsUsed = 0
   #fault: Error | null = null
@@ -92,10 +87,11 @@ export class Device {
     })
     gpu.addEventListener('uncapturederror', (event) => {
       event.preventDefault() // it would be printed
-      this.#fault ??= new GpuError(explain(event.error))
+      this.#fault ??= faultOf(event.error)
     })
-    gpu.lost.then(({ reason, message }) => {
-      if (!this.#destroyed) this.#fault ??= new GpuError(`the GPU device was lost (${reason}): ${message}`)
+    gpu.lost.then((info) => {
+      // Whatever else has failed by then has failed of this.
+      if (!this.#destroyed) this.#fault = this.#lossOf(info)
     })
   }
 
@@ -113,9 +109,29 @@ export class Device {
     return new Device(adapter, gpu)
   }
 
-  createBuffer(bytes: number): GPUBuffer {
+  /** @param describe what it is for, asked when it turns out that there is no memory for it */
+  createBuffer(bytes: number, describe = () => 'a buffer'): GPUBuffer {
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage
-    return this.gpu.createBuffer({ size: bytes, usage: STORAGE | COPY_SRC | COPY_DST })
+    this.gpu.pushErrorScope('out-of-memory')
+    const buffer = this.gpu.createBuffer({ size: bytes, usage: STORAGE | COPY_SRC | COPY_DST })
+    this.gpu.popErrorScope().then(
+      (error) => {
+        // Commands with the buffer, which is none, fail of this.
+        if (error && !(this.#fault instanceof DeviceLostError))
+          this.#fault = new OutOfMemoryError(`${describe()}, ${bytes} bytes`, 'the GPU has no memory left')
+      },
+      () => {}, // the device is lost, which is told apart
+    )
+    return buffer
+  }
+
+  #lossOf({ reason, message }: GPUDeviceLostInfo): DeviceLostError {
+    const { longest } = this.#pace
+    const slow =
+      longest > 1000
+        ? ` (one dispatch took ${(longest / 1000).toFixed(1)} s, and drivers end those of a few seconds: compute fewer images at a time)`
+        : ''
+    return new DeviceLostError(`the GPU device was lost (${reason}): ${message}${slow}`)
   }
 
   /**
@@ -171,7 +187,7 @@ export class Device {
   dispatch({ pipeline, bindGroup, params, workgroups, kernel, shapes }: Dispatch): void {
     const align = Math.max(this.limits.minUniformBufferOffsetAlignment, 16) / 4
     const slot = Math.ceil(params.length / align) * align
-    const full = this.#paramsUsed + slot > this.#params.length || this.#dispatches === DISPATCHES_PER_SUBMIT
+    const full = this.#paramsUsed + slot > this.#params.length || this.#dispatches >= this.#pace.dispatches
     if (full || this.timer?.full) this.flush()
     const pass = this.timer ? this.#timedPass(this.timer.begin(kernel, shapes)) : this.#openPass()
     this.#params.set(params, this.#paramsUsed)
@@ -200,19 +216,29 @@ export class Device {
     if (this.#encoder) {
       this.#pass?.end()
       this.timer?.resolve(this.#encoder)
-      this.#submit(this.#encoder.finish(), this.#paramsUsed)
+      this.#submit(this.#encoder.finish(), this.#paramsUsed, this.#dispatches)
       this.#encoder = this.#pass = null
       this.#dispatches = this.#paramsUsed = 0
     }
     this.check()
   }
 
-  #submit(commands: GPUCommandBuffer, paramsUsed: number): void {
+  #submit(commands: GPUCommandBuffer, paramsUsed: number, dispatches: number): void {
     const params = this.#turn ? this.#params.slice(0, paramsUsed) : this.#params
     this.inTurn(() => {
       if (paramsUsed) this.gpu.queue.writeBuffer(this.paramsBuffer, 0, params, 0, paramsUsed)
       this.gpu.queue.submit([commands])
+      // A driver on the CPU has no watchdog.
+      if (dispatches > 0 && !this.software) this.#measure(dispatches)
     })
+  }
+
+  #measure(dispatches: number): void {
+    const done = this.#pace.sent(dispatches, performance.now())
+    this.gpu.queue.onSubmittedWorkDone().then(
+      () => done(performance.now()),
+      () => {}, // the device is lost
+    )
   }
 
   /**
@@ -242,6 +268,7 @@ export class Device {
     try {
       await staging.mapAsync(GPUMapMode.READ)
     } catch (error) {
+      await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, REASON_WAIT))])
       this.check()
       throw new GpuError(`reading a result back failed: ${(error as Error).message}`)
     }
@@ -262,6 +289,11 @@ export class Device {
   /** @throws GpuError the first error that the GPU has reported. */
   check(): void {
     if (this.#fault) throw this.#fault
+  }
+
+  /** @throws DeviceLostError once the device is lost. */
+  checkLost(): void {
+    if (this.#fault instanceof DeviceLostError) throw this.#fault
   }
 
   /** Gives everything back; a process ends only after this. */
@@ -287,58 +319,8 @@ export class Device {
   }
 }
 
-/** The limits that compute kernels meet. */
-const ADAPTER_LIMITS = [
-  'maxBufferSize',
-  'maxStorageBufferBindingSize',
-  'maxStorageBuffersPerShaderStage',
-  'maxComputeWorkgroupStorageSize',
-  'maxComputeInvocationsPerWorkgroup',
-  'maxComputeWorkgroupSizeX',
-  'maxComputeWorkgroupSizeY',
-  'maxComputeWorkgroupSizeZ',
-  'maxComputeWorkgroupsPerDimension',
-  'minUniformBufferOffsetAlignment',
-  'minStorageBufferOffsetAlignment',
-] as const
-
-/** A product [M, K] · [K, N], and the lanes that make it together. */
-export interface MatrixCores {
-  M: number
-  N: number
-  K: number
-  SUBGROUP: number
-}
-
-/** Dawn's, an experiment: WebGPU has none yet. */
-interface SubgroupMatrixInfo {
-  subgroupMatrixConfigs?: readonly {
-    componentType: string
-    resultComponentType: string
-    M: number
-    N: number
-    K: number
-  }[]
-}
-
-/** The first product that gemm_matrix.wgsl can use: its tiles are of 64 × 64, its steps of 32, its workgroups of 128. */
-function matrixCoresOf(info: GPUAdapterInfo & SubgroupMatrixInfo, features: ReadonlySet<string>): MatrixCores | null {
-  const { subgroupMinSize: lanes = 0, subgroupMaxSize, subgroupMatrixConfigs = [] } = info
-  const usable = ['chromium-experimental-subgroup-matrix', 'shader-f16', 'subgroups'].every((name) =>
-    features.has(name),
-  )
-  if (!usable || lanes !== subgroupMaxSize || lanes < 16 || 128 % lanes !== 0) return null
-  const config = subgroupMatrixConfigs.find(
-    ({ componentType, resultComponentType, M, N, K }) =>
-      componentType === 'f16' &&
-      resultComponentType === 'f32' &&
-      [64 % M, 64 % N, 32 % K, ((64 / M) * (64 / N)) % (128 / lanes)].every((rest) => rest === 0),
-  )
-  return config ? { M: config.M, N: config.N, K: config.K, SUBGROUP: lanes } : null
-}
-
-function explain(error: GPUError): string {
+function faultOf(error: GPUError): GpuError {
   if (error instanceof GPUOutOfMemoryError)
-    return `the GPU has no memory left (${error.message}): lower the batch size or the image size`
-  return `the GPU refused a command: ${error.message}`
+    return new OutOfMemoryError(`a command (${error.message})`, 'the GPU has no memory left')
+  return new GpuError(`the GPU refused a command: ${error.message}`)
 }

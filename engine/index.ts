@@ -1,7 +1,7 @@
 /** The engine: tensors on a GPU, ops on them, and their gradients. It imports nothing of Node's. */
 export { backward, noGrad, wantsGrad } from './autograd.ts'
 export { Device } from './device.ts'
-export { GpuError, ShapeError } from './errors.ts'
+export { DeviceLostError, GpuError, OutOfMemoryError, ShapeError } from './errors.ts'
 export { rehearse } from './kernel.ts'
 export { memoryOf } from './memory.ts'
 export { type BatchNorm2dOptions, batchNorm2d } from './ops/batchnorm.ts'

@@ -97,6 +97,7 @@ export class Kernel {
       return
     }
     bindings.forEach(({ storage, shape }, i) => {
+      storage.kernel ??= `${this.name} ${shapesOf(bindings)}`
       if (this.#access[i] !== 'storage') return
       storage.version++
       // WebGPU refuses it too, but for a whole command buffer, without a name.
@@ -206,6 +207,7 @@ class Compiled {
   async prepare(): Promise<void> {
     if (this.#pipeline) return
     const pipeline = await this.#device.gpu.createComputePipelineAsync(this.#descriptor).catch((error: Error) => {
+      this.#device.checkLost()
       throw new GpuError(`kernel ${this.#name} does not compile: ${error.message}`)
     })
     this.#pipeline ??= pipeline

@@ -3,7 +3,7 @@
  * again, so after the first step the pool serves it without making a buffer.
  */
 import type { Device } from './device.ts'
-import { GpuError } from './errors.ts'
+import { OutOfMemoryError } from './errors.ts'
 
 /** The pool gives unused buffers back to the driver when it holds more than this and more than is in use. */
 const POOL_FLOOR_BYTES = 64 * 2 ** 20
@@ -16,6 +16,8 @@ export class Storage {
   readonly bytes: number
   /** Goes up with each write: what was computed from the contents holds as long as this stays. */
   version = 0
+  /** The first kernel that it was given to. */
+  kernel: string | null = null
   #memory: Memory
   #users = 0
 
@@ -59,19 +61,20 @@ export class Memory {
   /**
    * A buffer of at least `bytes`, its contents undefined. Its size is a multiple of 16 bytes, so that kernels may load and
    * store the last few elements as a whole vec4.
-   * @throws GpuError when no adapter binding can hold it; `label` names the tensor.
+   * @throws OutOfMemoryError when no adapter binding can hold it; `label` names the tensor.
    */
   take(bytes: number, label: string): Storage {
     const { maxStorageBufferBindingSize, maxBufferSize } = this.device.limits
     const limit = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 16) * 16
     if (bytes > limit)
-      throw new GpuError(
-        `${label} needs ${bytes} bytes, but this adapter binds at most ${limit}: lower the batch size or the image size`,
+      throw new OutOfMemoryError(
+        `${label}, ${bytes} bytes`,
+        `this adapter binds at most ${limit} bytes at once, too few`,
       )
     const size = Math.min(sizeClass(bytes), limit)
     let storage = this.#pool.get(size)?.pop()
     if (storage) this.pooledBytes -= size
-    else storage = this.#make(size)
+    else storage = this.#make(size, label)
     storage.buffer.label = label // for the driver's messages
     this.liveBytes += size
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes)
@@ -100,9 +103,11 @@ export class Memory {
     for (const forget of this.onTrim) forget()
   }
 
-  #make(size: number): Storage {
+  #make(size: number, label: string): Storage {
     if (this.pooledBytes > Math.max(POOL_FLOOR_BYTES, this.liveBytes)) this.trim()
-    return new Storage(this, ++this.buffersMade, this.device.createBuffer(size), size)
+    const buffer = this.device.createBuffer(size, () => label + (storage.kernel ? ` of kernel ${storage.kernel}` : ''))
+    const storage = new Storage(this, ++this.buffersMade, buffer, size)
+    return storage
   }
 }
 

@@ -13,6 +13,7 @@ import { evaluationNoise, type SettledOptions, type TrainRequest } from './optio
 import { CommonRefusal, everywhere, onFirst, refuseDifferences } from './parallel/agree.ts'
 import type { Communicator } from './parallel/communicator.ts'
 import { publishedWeights } from './pretrained.ts'
+import { explained, recovering } from './run/recovery.ts'
 import { Run } from './run/run.ts'
 import type { SessionOptions } from './run/session.ts'
 import { settle } from './settle.ts'
@@ -28,9 +29,14 @@ export type OwnParts = Pick<SessionOptions, 'network'> & { dataset?: Dataset }
  * @throws UsageError for options, folders and checkpoints that cannot be used as given
  */
 export async function train(request: TrainRequest, open: () => Promise<Device>, own: OwnParts = {}): Promise<number> {
-  const start = await settleStart(request)
-  const { dataset = openDataset(start.options), network } = own
-  return runOn(await open(), request, { ...start, network }, dataset)
+  let first: Start | null = await settleStart(request)
+  const { options } = first
+  const { dataset = openDataset(options), network } = own
+  return recovering(async (saved, onSave) => {
+    const start = first ?? (await reopen(options, saved))
+    first = null
+    return runOn(await open(), request, { ...start, network, onSave }, dataset)
+  })
 }
 
 /**
@@ -68,7 +74,7 @@ async function openEverywhere(comm: Communicator, options: SettledOptions): Prom
 }
 
 /** What a run starts from, beside images and a device. */
-interface Start extends Pick<SessionOptions, 'network'> {
+interface Start extends Pick<SessionOptions, 'network' | 'onSave'> {
   options: SettledOptions
   checkpoint: RunCheckpoint | null
   weights: WeightsFile | null
@@ -85,10 +91,18 @@ async function settleStart(request: TrainRequest): Promise<Start> {
   return { options, checkpoint, weights }
 }
 
+/** Opens again what a run starts from: the last checkpoint it has saved, or what it began with. */
+async function reopen(options: SettledOptions, saved: string | null): Promise<Start> {
+  const resume = saved ?? options.resume
+  const checkpoint = resume === undefined ? null : await readNewestCheckpoint(resume)
+  const weights = options.pretrained === undefined || checkpoint ? null : await openWeights(options.pretrained)
+  return { options, checkpoint, weights }
+}
+
 async function runOn(
   device: Device,
   request: TrainRequest,
-  { options, checkpoint, weights, network }: Start,
+  { options, checkpoint, weights, ...more }: Start,
   dataset: Dataset,
   comm?: Communicator,
 ): Promise<number> {
@@ -97,7 +111,7 @@ async function runOn(
   try {
     startTuning(device, { repeatable: request.given.has('seed') || options.resume !== undefined })
     const noise = evaluationNoise(options)
-    const run = new Run({ device, options, dataset, evaluationNoise: noise, checkpoint, weights, network, comm })
+    const run = new Run({ device, options, dataset, evaluationNoise: noise, checkpoint, weights, ...more, comm })
     checkpoint?.close()
     weights?.close()
     try {
@@ -105,6 +119,8 @@ async function runOn(
     } finally {
       await run.close()
     }
+  } catch (error) {
+    throw explained(error, options)
   } finally {
     device.destroy()
   }

@@ -13,6 +13,8 @@ const FLOORS = ['engine', 'nn', 'imagenet', 'bin']
 /** Of the engine, in the same way. */
 const ENGINE = [
   'errors',
+  'adapter',
+  'pace',
   'device',
   'memory',
   'kernel',

@@ -70,6 +70,7 @@ export class RunFiles {
     await this.#refuseNonFinite()
     this.#log?.sync()
     this.last = await saveRunCheckpoint(options.output, { state, options, parts, classes, best })
+    this.#session.onSave(this.last)
     this.#saved = { time: performance.now(), step: state.globalStep }
     return this.last
   }

@@ -24,6 +24,8 @@ export interface SessionOptions {
   weights: WeightsFile | null
   /** Makes what is trained; the options' `ExperimentNet` unless given. */
   network?: (classes: number, generator: Generator) => Network
+  /** Called with each checkpoint that was written. */
+  onSave?: (file: string) => void
   /** The ranks that share the run: rank 0 prints, and owns the files. */
   comm?: Communicator
 }
@@ -41,6 +43,7 @@ export class Session {
   readonly replicas: Replicas | undefined
   /** Where the run was resumed. */
   readonly resumedAt: RunState | undefined
+  readonly onSave: (file: string) => void
   /** The numbers of steps that were taken and are yet to be counted, in order. */
   readonly taken: BatchResult[] = []
   /** Ends when the steps under way have. */
@@ -48,12 +51,14 @@ export class Session {
   state: RunState
 
   /** @throws UsageError when weights or checkpoint do not fit the network */
-  constructor({ device, options, dataset, evaluationNoise, checkpoint, weights, network, comm }: SessionOptions) {
+  constructor(parts: SessionOptions) {
+    const { device, options, dataset, evaluationNoise, checkpoint, weights, network, onSave = () => {}, comm } = parts
     const classes = dataset.train.classes.length
     const { seed, lr, momentum, weightDecay } = options
     this.device = device
     this.options = options
     this.evaluationNoise = evaluationNoise
+    this.onSave = onSave
     this.generator = new Generator(seed)
     this.model = network?.(classes, this.generator) ?? new ExperimentNet(options, classes, this.generator)
     if (checkpoint) checkpoint.loadModel(this.model)

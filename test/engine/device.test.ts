@@ -105,7 +105,7 @@ test('memory that cannot be had is an error that says what to lower', async () =
   const limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize)
   assert.throws(
     () => memory.take(limit + 4, 'a tensor [huge]'),
-    /a tensor \[huge\] needs \d+ bytes.*lower the batch size/,
+    /binds at most \d+ bytes at once, too few for a tensor \[huge\], \d+ bytes: lower the batch size/,
   )
   device.gpu.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error: new GPUOutOfMemoryError('full') }))
   assert.throws(() => device.flush(), /no memory left.*lower the batch size/)

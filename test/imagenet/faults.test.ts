@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Device } from '../../engine/index.ts'
+import { type Device, GpuError } from '../../engine/index.ts'
 import { DivergedError } from '../../imagenet/errors.ts'
 import { openDevice } from '../../imagenet/gpu.ts'
 import { Interrupt } from '../../imagenet/interrupt.ts'
@@ -107,6 +107,58 @@ test('a loss that is not finite stops the run, with the step and the layer; no c
   const norms = linesOf(join(output('whole'), 'metrics.jsonl')).map(({ grad_norm }) => grad_norm)
   assert.equal(norms.map((norm) => typeof norm).slice(0, 5), ['number', 'number', 'number', 'number', 'undefined'])
   assert.is.not(digestOf(output('clipped')), whole)
+})
+
+test('a device lost in mid-run: the run goes on by itself from the last checkpoint, to the same bits', async () => {
+  let opened = 0
+  // Before the first checkpoint, after some, and twice in a row.
+  const losses = [4, 40, 9, 9]
+  const open = async () => {
+    const nth = losses[opened++]
+    return nth === undefined ? openDevice() : atSubmit(nth, ({ gpu }) => gpu.destroy())()
+  }
+  const { error, said } = await attempt('lost', { saveEvery: 2 }, open)
+  assert.is(error, null)
+  assert.is(opened, 5)
+  assert.is(digestOf(output('lost')), whole)
+  assert.match(
+    said,
+    /^the GPU device was lost .*; going on, on a new one, from the start: there is no checkpoint yet$/m,
+  )
+  assert.match(said, /^the GPU device was lost .*; going on, on a new one, from .*Exp_ResNet18_Kakuritsu.safetensors$/m)
+})
+
+test('a device that is lost again and again is given up with a report', async () => {
+  const open = atSubmit(3, ({ gpu }) => gpu.destroy())
+  const { error } = await attempt('hopeless', {}, open)
+  assert.instance(error, GpuError)
+  assert.match(error!.message, /^given up after 4 losses without progress from the start.*: the GPU device was lost/)
+})
+
+test('memory that the GPU does not have: the tensor, its bytes, and the options that need less', async () => {
+  const open = async () => {
+    const device = await openDevice()
+    const { gpu } = device
+    const { createBuffer, popErrorScope } = gpu
+    let size = 0
+    gpu.createBuffer = (descriptor) => {
+      ;({ size } = descriptor)
+      return createBuffer.call(gpu, descriptor)
+    }
+    // The convolution's output, [4, 6, 6, 8] of 4 bytes.
+    gpu.popErrorScope = async () => {
+      const full = size === 4608
+      const error = await popErrorScope.call(gpu)
+      return full ? new GPUOutOfMemoryError('full') : error
+    }
+    return device
+  }
+  const { error } = await attempt('memory', {}, open)
+  assert.instance(error, GpuError)
+  assert.match(
+    error!.message,
+    /^the GPU has no memory left for a tensor \[4, 6, 6, 8\] of kernel \w.*, 4608 bytes: lower --batch-size \(now 4\), --micro-batch \(now 4\), --image-size \(now 8\)$/,
+  )
 })
 
 /** `small.program.js`, which gets SIGTERM in its third epoch if it is named so. */
