@@ -124,7 +124,7 @@ class MaskedKernel {
     const { across, along, constants } = this.#tiles(params, sharing)
     const wholeVectors = params.inputs % 4 === 0 && params.cells % 4 === 0
     this.#form(sharing, wholeVectors ? 'vectors' : 'scalars')
-      .with({ THREADS: threads, FIRST_DIGITS: params.p === HALF ? 1 : 10, ...constants })
+      .with({ THREADS: threads, ALL_DIGITS: String(params.p !== HALF), ...constants })
       .run(device, params, bindings, [along, Math.ceil(across / threads)])
   }
 
@@ -150,9 +150,9 @@ const sampleGroups = ({ batch, first_sample }: Params) => Math.ceil(((first_samp
 
 const forward = new MaskedKernel('kakuritsu_forward', forwardSource, (params, sharing) => {
   const groups = sampleGroups(params)
-  // Two groups share what is read of the weights, which is dear on a software adapter, as long as the code of a step fits
-  // a CPU's instruction cache (32 KiB), which drawing all digits twice does not. A GPU would rather have threads.
-  const together = sharing === 'subgroup' && groups > 1 && params.p === HALF ? 2 : 1
+  // Two groups share what is read of the weights, which is dear on a software adapter; a step's code then just fits a CPU's
+  // instruction cache (32 KiB). A GPU would rather have threads.
+  const together = sharing === 'subgroup' && groups > 1 ? 2 : 1
   const along = Math.ceil(groups / together)
   return { across: Math.ceil(params.cells / 4), along, constants: { SAMPLE_GROUPS: together } }
 })

@@ -51,7 +51,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   let quad = wg.y * THREADS + thread;
   let column = min(quad, (params.cells - 1u) / 4u);
   first_quad = wg.x * 4u;
-  let pair = 2u * first_quad;
+  let draws = all_draws();
 
   var sums0: array<vec4f, 4>;
   var sums1: array<vec4f, 4>;
@@ -63,7 +63,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let end = min(last - 16u * group, 16u);
     let exist = vec4u(first_samples(end) & ~first_samples(begin));
     var masks: array<vec4u, 8>;
-    for (var i = 0u; i < 8u; i++) { masks[i] = synapse_mask(pair + i, quad, group) & exist; }
+    for (var q = 0u; q < 4u; q++) {
+      let state = first_state(draws, first_quad + q, quad, group);
+      masks[2u * q] = synapse_mask(draws, state) & exist;
+      masks[2u * q + 1u] = synapse_mask(draws, second_state(state)) & exist;
+    }
 
     for (var sample = 0u; sample < end; sample += 4u) {
       // Wraps below zero where an earlier part of the step has these samples; their bits are 0.

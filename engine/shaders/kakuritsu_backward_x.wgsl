@@ -58,18 +58,22 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   // Wraps below zero where an earlier part of the step has the group's first samples; such rows are beyond the batch.
   let row = 16u * group - params.first_sample;
 
+  let draws = all_draws();
+  let cells = params.cells;
+
   var sums0: array<vec4f, 8>;
   var sums1: array<vec4f, 8>;
-  for (var quad = 0u; 4u * quad < params.cells; quad++) {
+  for (var quad = 0u; 4u * quad < cells; quad++) {
     let held0 = hold(row, quad, thread);
-    let w0 = read_quad(&w, line.x, params.cells, quad);
-    let w1 = read_quad(&w, line.y, params.cells, quad);
-    let w2 = read_quad(&w, line.z, params.cells, quad);
-    let w3 = read_quad(&w, line.w, params.cells, quad);
+    let w0 = read_quad(&w, line.x, cells, quad);
+    let w1 = read_quad(&w, line.y, cells, quad);
+    let w2 = read_quad(&w, line.z, cells, quad);
+    let w3 = read_quad(&w, line.w, cells, quad);
 
-    let exist = select(vec4u(), vec4u(0xffffffffu), 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(params.cells));
-    let low = synapse_mask(2u * inputs_quad, quad, group) & exist;
-    let high = synapse_mask(2u * inputs_quad + 1u, quad, group) & exist;
+    let exist = select(vec4u(), vec4u(0xffffffffu), 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(cells));
+    let state = first_state(draws, inputs_quad, quad, group);
+    let low = synapse_mask(draws, state) & exist;
+    let high = synapse_mask(draws, second_state(state)) & exist;
     let columns = array(
       Column(vec4f(w0.x, w1.x, w2.x, w3.x), vec4u(low.xx, high.xx)),
       Column(vec4f(w0.y, w1.y, w2.y, w3.y), vec4u(low.yy, high.yy)),

@@ -58,27 +58,40 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   // Wraps below zero where an earlier part of the step has the group's first samples; such rows are beyond the batch.
   let row = 16u * group - params.first_sample;
 
+  let draws = all_draws();
+  let inputs = params.inputs;
+  let cells = params.cells;
+
+  var state: Threefry;
+  var state_above: Threefry;
   var sums0: array<vec4f, 8>;
   var sums1: array<vec4f, 8>;
   var sums2: array<vec4f, 8>;
   var sums3: array<vec4f, 8>;
-  for (var pair = 0u; 2u * pair < params.inputs; pair++) {
+  for (var pair = 0u; 2u * pair < inputs; pair++) {
     let held0 = hold(row, pair, thread);
     let held1 = hold(row + 8u, pair, thread);
-    let second = 2u * pair + 1u < params.inputs;
+    let second = 2u * pair + 1u < inputs;
     let weights = array(
-      read_quad(&w, 2u * pair, params.cells, column),
-      read_quad(&w, 2u * pair + u32(second), params.cells, column),
+      read_quad(&w, 2u * pair, cells, column),
+      read_quad(&w, 2u * pair + u32(second), cells, column),
     );
     let exist = vec4u(select(0x55555555u, 0xffffffffu, second));
 
-    let mask = synapse_mask(pair, quad, group) & exist;
+    if (pair % 2u == 0u) {
+      state = first_state(draws, pair / 2u, quad, group);
+      if (SAMPLE_GROUPS == 2u) { state_above = first_state(draws, pair / 2u, quad, group + 1u); }
+    } else {
+      state = second_state(state);
+      if (SAMPLE_GROUPS == 2u) { state_above = second_state(state_above); }
+    }
+    let mask = synapse_mask(draws, state) & exist;
     add_pairs(&sums0, held0, weights, mask, 0u);
     add_pairs(&sums1, held1, weights, mask, 8u);
     if (SAMPLE_GROUPS == 2u) {
       let held2 = hold(row + 16u, pair, thread);
       let held3 = hold(row + 24u, pair, thread);
-      let mask_above = synapse_mask(pair, quad, group + 1u) & exist;
+      let mask_above = synapse_mask(draws, state_above) & exist;
       add_pairs(&sums2, held2, weights, mask_above, 0u);
       add_pairs(&sums3, held3, weights, mask_above, 8u);
     }

@@ -8,22 +8,38 @@ export type TakesPart = (sample: number, cell: number, input: number) => boolean
 export function mask(key: Key, p: number): TakesPart {
   if (p === 0 || p === 1) return () => p === 1
   const words = keyWords(key)
-  const digits = Math.round(p * 2 ** 32)
+  const threshold = Math.round(p * 2 ** 32)
+  /** Whether U is below p if its digit at `place` (1 is the first) is the first that differs. */
+  const below = (place: number) => ((threshold >>> (32 - place)) & 1) === 1
   return (sample, cell, input) => {
-    const block = [Math.floor(input / 2), Math.floor(cell / 4), Math.floor(sample / 16)] as const
-    const state = threefry4x32([...block, Purpose.synapse * 2 ** 24], words)
-    const bit = 2 * (sample % 16) + (input % 2)
-    for (let i = 0; i < 10; i++) {
-      const drawn = i === 0 ? state : fork(state, i, NONE)
-      const digit = (digits >>> (31 - i)) & 1
-      if (((drawn[cell % 4] >>> bit) & 1) === digit) return digit === 1
+    const block = [Math.floor(input / 4), Math.floor(cell / 4), Math.floor(sample / 16)] as const
+    const first = threefry4x32([...block, Purpose.synapse * 2 ** 24], words)
+    const state = input % 4 < 2 ? first : fork(first, 7)
+    const [component, bit] = [cell % 4, 2 * (sample % 16) + (input % 2)]
+    const drawn = (place: number) => (place === 1 ? state : fork(state, place - 1))
+    for (const place of OWN) if (bitOf(drawn(place)[component], bit)) return below(place)
+
+    // A tie. The joint digits serve it if it is the first of its bit, or the second with the bit across free.
+    const words1to5 = OWN.map(drawn)
+    const tiesAt = (at: number) => COMPONENTS.filter((c) => words1to5.every((four) => !bitOf(four[c], at)))
+    const across = (bit + 16) % 32
+    const rank = tiesAt(bit).indexOf(component)
+    const served = rank === 0 || (rank === 1 && tiesAt(across).length === 0)
+    if (served) {
+      const joint = [...fork(state, 5), ...fork(state, 6)]
+      const place = joint.findIndex((word) => bitOf(word, rank === 0 ? bit : across))
+      if (place >= 0) return below(6 + place)
     }
-    const own = NONE.map((_, word) => (word === cell % 4 ? 2 ** bit : 0))
-    return fork(state, 10, own)[0] < (digits << 10) >>> 0
+    const own = COMPONENTS.map((c) => (c === component ? 2 ** bit : 0))
+    return fork(state, 8, own)[0] < (threshold << (served ? 13 : 5)) >>> 0
   }
 }
 
+const OWN = [1, 2, 3, 4, 5]
+const COMPONENTS = [0, 1, 2, 3]
 const NONE = [0, 0, 0, 0]
+
+const bitOf = (word: number, bit: number): boolean => ((word >>> bit) & 1) === 1
 
 /** Left rotations of Threefry4x32's rounds 13 to 18. */
 const ROTATIONS = [
@@ -35,8 +51,8 @@ const ROTATIONS = [
   [13, 27],
 ]
 
-/** Rounds 13 to 18 from the words after round 12, each changed by a multiple of its constant and `synapse`'s word. */
-function fork(words: Words, times: number, synapse: readonly number[]): Words {
+/** Six more rounds from the words of a state, each changed by a multiple of its constant and `synapse`'s word. */
+function fork(words: Words, times: number, synapse: readonly number[] = NONE): Words {
   const constants = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a]
   const x = Uint32Array.from(constants, (c, i) => (words[i] + Math.imul(times, c)) ^ synapse[i])
   const mix = (a: number, b: number, left: number) => {
