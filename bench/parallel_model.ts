@@ -4,7 +4,7 @@
  *   sum      = 2·(N − 1)/N · G/L + buckets · 2·log₂N · α     reduce-scatter and allgather of G bytes over links of L bytes/s
  *              (Thakur, Rabenseifner and Gropp 2005, section 4), each bucket with its messages' latency α
  *   bus      = 2·G/P                                         gradients read back and sums written, as WebGPU has no other way
- *   hidden   = min(sum, backward · (1 − first/G))            what runs beside the backward pass: all but the last bucket
+ *   hidden   = min(sum, backward) · (1 − bucket/G)           what runs beside the backward pass: all but the last bucket
  *   efficiency = step / (step + bus + sum − hidden)
  */
 
@@ -52,6 +52,6 @@ export function efficiency(job: Job, ranks: number, gigabits: number, bucket: nu
     ranks === 1
       ? 0
       : ((2 * (ranks - 1)) / ranks) * (bytes / (gigabits * 1.25e8)) + buckets * 2 * Math.log2(ranks) * latency
-  const hidden = Math.min(sum, backward * (1 - Math.min(bucket, bytes) / bytes))
+  const hidden = Math.min(sum, backward) * (1 - Math.min(bucket, bytes) / bytes)
   return step / (step + (ranks === 1 ? 0 : (2 * bytes) / bus) + sum - hidden)
 }

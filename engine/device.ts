@@ -12,6 +12,7 @@
 import { ADAPTER_LIMITS, type MatrixCores, matrixCoresOf, WANTED_FEATURES } from './adapter.ts'
 import { DeviceLostError, GpuError, OutOfMemoryError } from './errors.ts'
 import { Pace } from './pace.ts'
+import { StagingPool } from './staging.ts'
 
 /** Milliseconds for which the reason of a failed read is waited for: a lost device tells of both at about the same time. */
 const REASON_WAIT = 200
@@ -21,6 +22,12 @@ const PARAMS_BYTES = 65536
 
 /** What buffers are written from. */
 export type Writable = Float32Array | Uint32Array | Uint8Array
+
+/** The first `bytes` of a buffer. */
+export interface BufferPart {
+  buffer: GPUBuffer
+  bytes: number
+}
 
 export interface Dispatch {
   pipeline: GPUComputePipeline
@@ -67,12 +74,16 @@ export class Device {
   #params = new Uint32Array(PARAMS_BYTES / 4)
   #paramsUsed = 0
   #fault: Error | null = null
+  readonly #readStaging: StagingPool
+  readonly #writeStaging: StagingPool
   /** The end of what is kept back behind a promised write; null while nothing is. */
   #turn: Promise<void> | null = null
   #destroyed = false
 
   private constructor(adapter: GPUAdapter, gpu: GPUDevice) {
     this.gpu = gpu
+    this.#readStaging = new StagingPool(gpu, 'read')
+    this.#writeStaging = new StagingPool(gpu, 'write')
     this.info = adapter.info
     this.limits = gpu.limits
     this.features = gpu.features as ReadonlySet<string>
@@ -251,13 +262,9 @@ export class Device {
   }
 
   /** `read` of several buffers at once, their bytes one after the other. */
-  async readAll(parts: readonly { buffer: GPUBuffer; bytes: number }[]): Promise<ArrayBuffer> {
+  async readAll(parts: readonly BufferPart[]): Promise<ArrayBuffer> {
     const total = parts.reduce((sum, { bytes }) => sum + bytes, 0)
-    const staging = this.gpu.createBuffer({
-      label: 'read back',
-      size: Math.max(4, total),
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    })
+    const staging = this.#readStaging.take(Math.max(4, total))
     let offset = 0
     for (const { buffer, bytes } of parts) {
       this.copy(buffer, staging, bytes, 0, offset)
@@ -274,8 +281,34 @@ export class Device {
     }
     this.check()
     const result = staging.getMappedRange().slice(0, total)
-    staging.destroy()
+    staging.unmap()
+    this.#readStaging.give(staging)
     return result
+  }
+
+  /** `write` of promised data to several buffers at once, one after the other. */
+  writeAll(parts: readonly BufferPart[], data: Promise<Float32Array>): void {
+    this.flush()
+    data.catch(() => {}) // heard in its turn, as in `write`
+    this.#keepBack(this.sent().then(async () => this.#writeParts(parts, await data)))
+  }
+
+  #writeParts(parts: readonly BufferPart[], data: Float32Array): void {
+    const staging = this.#writeStaging.take(data.byteLength)
+    new Float32Array(staging.getMappedRange()).set(data)
+    staging.unmap()
+    const encoder = this.gpu.createCommandEncoder()
+    let offset = 0
+    for (const { buffer, bytes } of parts) {
+      encoder.copyBufferToBuffer(staging, offset, buffer, 0, bytes)
+      offset += bytes
+    }
+    this.gpu.queue.submit([encoder.finish()])
+    // It can be mapped again when it has been copied from; that a device is lost is heard elsewhere.
+    staging.mapAsync(GPUMapMode.WRITE).then(
+      () => this.#writeStaging.give(staging),
+      () => {},
+    )
   }
 
   /** Sends what has been encoded and waits until the GPU has done it. */

@@ -15,6 +15,7 @@ const ENGINE = [
   'errors',
   'adapter',
   'pace',
+  'staging',
   'device',
   'memory',
   'kernel',

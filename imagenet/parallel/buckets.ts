@@ -15,6 +15,9 @@ interface Bucket {
   readonly awaited: Set<Tensor>
 }
 
+const partsOf = (tensors: readonly Tensor[]) =>
+  tensors.map(({ storage, size }) => ({ buffer: storage.buffer, bytes: 4 * size }))
+
 /** Gradients of a bucket, and where their sums will be. */
 interface Sent {
   grads: Tensor[]
@@ -64,17 +67,12 @@ export class GradientBuckets {
   finish(factor: Promise<number>): void {
     for (let next = this.#next(); next; next = this.#next()) this.#send(next)
     for (const { grads, sums } of this.#sent) {
-      let end = 0
-      for (const grad of grads) {
-        const start = end
-        end += grad.size
-        const [from, to] = [start, end]
-        const summed = Promise.all([sums, factor]).then(([sums, factor]) => {
-          const part = sums.subarray(from, to)
-          return factor === 1 ? part : part.map((value) => value * factor)
-        })
-        grad.write(summed)
-      }
+      if (grads.length === 0) continue
+      const summed = Promise.all([sums, factor]).then(([sums, factor]) =>
+        factor === 1 ? sums : sums.map((value) => value * factor),
+      )
+      for (const grad of grads) grad.storage.version++
+      grads[0].device.writeAll(partsOf(grads), summed)
     }
     this.#sent = []
     for (const { params, awaited } of this.#buckets) for (const param of params) awaited.add(param)
@@ -87,8 +85,7 @@ export class GradientBuckets {
   /** Reads a bucket back, which the GPU does in its turn, and has it summed. Parameters without a gradient are left out. */
   #send({ params }: Bucket): void {
     const grads = params.flatMap(({ grad }) => grad ?? [])
-    const parts = grads.map(({ storage, size }) => ({ buffer: storage.buffer, bytes: 4 * size }))
-    const values = params[0].device.readAll(parts).then((bytes) => new Float32Array(bytes))
+    const values = params[0].device.readAll(partsOf(grads)).then((bytes) => new Float32Array(bytes))
     this.#sent.push({ grads, sums: this.#comm.sum(values) })
   }
 }
