@@ -126,8 +126,9 @@ function padForSubgroups(product: Gemm): Gemm {
 }
 
 /** `gemm` by these kernels, which take the product as it is. */
-export function gemmBy({ straight, transposed = straight, tile, sliced }: Kernels, product: Gemm): void {
+export function gemmBy(kernels: Kernels, product: Gemm): void {
   const { x, weight, out, rows, depth, columns } = product
+  const { straight, transposed = straight, tile, sliced } = product.transposed ? kernels : narrowest(kernels, columns)
   const { device } = out
   const { patches, placement } = withoutPadding(product.patches, product.placement ?? everywhere(product.patches))
   const columnTiles = Math.ceil(columns / tile.columns)
@@ -151,6 +152,11 @@ export function gemmBy({ straight, transposed = straight, tile, sliced }: Kernel
     kernel.run(device, nothing, [x, weight, ...epilogueBindings({}, weight), parts], [...workgroups, slices])
     joinKernel.run(device, params, [parts, weight, ...bindings], spread(device, rows * columns, 64))
   })
+}
+
+const narrowest = (kernels: Kernels, columns: number): Kernels => {
+  const { tile, narrow } = kernels
+  return narrow && columns > tile.columns / 2 && columns <= narrow.tile.columns ? narrow : kernels
 }
 
 /**

@@ -30,6 +30,8 @@ export interface Kernels {
   tile: { rows: number; columns: number }
   /** The first two for a depth in slices, each of at least `least` and a multiple of it; absent where they take none. */
   sliced?: { straight: Kernel; transposed: Kernel; least: number }
+  /** For a straight weight of columns that leave a quarter of a tile empty, or up to half; fewer are few in either. */
+  narrow?: Kernels
 }
 
 export const joinKernel = new Kernel('gemm_join', [patchesSource, epilogueSource, joinSource])
@@ -51,6 +53,8 @@ function tiled(name: string, ROWS: number): Kernels {
   }
 }
 
+const subgroupSources = [subgroupRowsSource, patchesSource, epilogueSource, subgroupSource]
+
 const kernels: Record<Exclude<GemmVariant, 'matrix'>, Kernels> = {
   tiled: {
     ...tiled('gemm_tiled', 4),
@@ -59,7 +63,7 @@ const kernels: Record<Exclude<GemmVariant, 'matrix'>, Kernels> = {
   tiled32: tiled('gemm_tiled32', 2),
   tiled128: tiled('gemm_tiled128', 8),
   subgroup: {
-    straight: new Kernel('gemm_subgroup', [subgroupRowsSource, patchesSource, epilogueSource, subgroupSource]),
+    straight: new Kernel('gemm_subgroup', subgroupSources),
     transposed: new Kernel('gemm_subgroup_transposed', [
       subgroupRowsSource,
       patchesSource,
@@ -68,6 +72,15 @@ const kernels: Record<Exclude<GemmVariant, 'matrix'>, Kernels> = {
     ]),
     overRows: new Kernel('gemm_over_rows_subgroup', [subgroupRowsSource, overRowsParamsSource, overRowsSubgroupSource]),
     tile: { rows: 32, columns: 64 },
+    narrow: {
+      straight: new Kernel('gemm_subgroup48', subgroupSources, {
+        Part: 'vec2f',
+        PARTS: 3,
+        WIDTH: 2,
+        Stored: 'vec2<Element>',
+      }),
+      tile: { rows: 32, columns: 48 },
+    },
   },
 }
 

@@ -8,12 +8,14 @@
 // Right on any adapter whose subgroups have 8 lanes or more, on GPUs slower than the tiled kernels.
 enable subgroups;
 
-// A lane's 8 columns in one row, as two quads.
-alias Row = array<vec4f, 2>;
+// A lane's columns in one row: 8 of them as two quads, or what a kernel's variant says.
+alias Part = vec4f;
+const PARTS: u32 = 2;
+alias Row = array<Part, PARTS>;
 
 // sums += a.x · b0 + a.y · b1
 fn addRow(sums: ptr<function, Row>, a: vec2f, b0: Row, b1: Row) {
-  for (var v = 0u; v < 2; v++) {
+  for (var v = 0u; v < PARTS; v++) {
     (*sums)[v] += a.x * b0[v];
     (*sums)[v] += a.y * b1[v];
   }
