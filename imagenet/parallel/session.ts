@@ -1,5 +1,6 @@
 /** One process among several: how it joins, how it says what is wrong, how all end. */
 import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CommonRefusal } from './agree.ts'
@@ -63,6 +64,15 @@ async function fail(comm: Communicator, error: Error, command: string): Promise<
   return comm.abort(1)
 }
 
+/** Of a process's program; empty where it cannot be found out. */
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+  } catch {
+    return spawnSync('ps', ['-o', 'comm=', '-p', String(pid)], { encoding: 'utf8' }).stdout?.trim() ?? ''
+  }
+}
+
 /** Programs that start ranks: on the host of the user's command, and on the others. */
 const LAUNCHERS = /^(mpirun|mpiexec|orterun|orted|prterun|prted|mpiexec.hydra|hydra_pmi_proxy)/
 
@@ -71,8 +81,7 @@ const LAUNCHERS = /^(mpirun|mpiexec|orterun|orted|prterun|prted|mpiexec.hydra|hy
  * end as Ctrl-C asks it, which it heeds at once the third time, by a process that outlives this one.
  */
 function endLauncher(pid: number): void {
-  const name = spawnSync('ps', ['-o', 'comm=', '-p', String(pid)], { encoding: 'utf8' }).stdout?.trim() ?? ''
-  if (!LAUNCHERS.test(name)) return
+  if (!LAUNCHERS.test(nameOf(pid))) return
   const ask = `sleep 1; kill -TERM ${pid}`
   const script = `${ask}; ${ask}; ${ask}; sleep 2; kill -KILL ${pid}`
   spawn('sh', ['-c', script], { detached: true, stdio: 'ignore' }).unref()

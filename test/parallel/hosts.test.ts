@@ -3,7 +3,7 @@
  * cable, and mpirun across them. Wants root and `ip netns`; says so where it cannot be.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -121,7 +121,13 @@ onHosts('a host that is cut off in mid-run ends all, by name', async () => {
   assert.equal(left, [])
 })
 
-const commandOf = (pid: string): string => spawnSync('ps', ['-o', 'args=', '-p', pid], { encoding: 'utf8' }).stdout
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return '' // it has ended meanwhile
+  }
+}
 
 test.after(() => {
   disconnect()
