@@ -14,6 +14,7 @@ import {
   parseCount,
   parseHeadNoise,
   predict,
+  printable,
   publishedWeights,
   runCommand,
   UsageError,
@@ -114,11 +115,12 @@ function asTable(
   { classes }: Classifier,
   samples: number,
 ): string {
-  const width = Math.max(...top.map(({ class: label }) => classes[label].length))
+  const nameOf = (label: number) => printable(classes[label])
+  const width = Math.max(...top.map(({ class: label }) => nameOf(label).length))
   const percent = (share: number, digits: number) => (100 * share).toFixed(2).padStart(digits)
   const lines = top.map(({ class: label, probability, std }) => {
     const spread = std === null ? '' : ` ± ${percent(std, 5)}`
-    return `  ${classes[label].padEnd(width)}  ${percent(probability, 6)} %${spread}`
+    return `  ${nameOf(label).padEnd(width)}  ${percent(probability, 6)} %${spread}`
   })
   const doubt =
     mutualInformation === null

@@ -6,6 +6,7 @@ import {
   DEFAULTS,
   DISTRIBUTED_DEFAULTS,
   distributedOptions,
+  MOST,
   openDevice,
   PRECISIONS,
   PROFILING_TOGGLES_OFF,
@@ -20,7 +21,7 @@ import {
 } from '../imagenet/index.ts'
 import { archs, resnetNames } from '../nn/index.ts'
 
-const count = (option: string, least?: number) => (text: string) => parseCount(option, text, least)
+const count = (option: string, least?: number, most?: number) => (text: string) => parseCount(option, text, least, most)
 const rate = (option: string) => (text: string) => parseRate(option, text)
 
 const command = new Command('train')
@@ -64,17 +65,22 @@ const command = new Command('train')
   .option('--seed <n>', 'makes runs repeat bit for bit on one adapter', count('--seed', 0))
   .option('--resume <FILE>', 'checkpoint to go on from; options not given are those of its run')
   .option('--save-every <steps>', 'steps between checkpoints within an epoch (every 10 minutes)', count('--save-every'))
-  .option('--keep <n>', 'checkpoints kept, the newest and those before it', count('--keep'), DEFAULTS.keep)
+  .option(
+    '--keep <n>',
+    'checkpoints kept, the newest and those before it',
+    count('--keep', 1, MOST.keep),
+    DEFAULTS.keep,
+  )
   .optionsGroup('How to evaluate:')
   .option('-e, --evaluate', 'evaluate on the validation set, and end')
   .option('--switch', 'evaluate without noise: p = 1, dropout off (also -sw)')
   .option('--eval-head <noise>', 'evaluate with kakuritsu:P, dropout:P or plain in any head', parseHeadNoise)
   .optionsGroup('Images:')
-  .option('--image-size <n>', 'pixels a side', count('--image-size'), DEFAULTS.imageSize)
+  .option('--image-size <n>', 'pixels a side', count('--image-size', 1, MOST.imageSize), DEFAULTS.imageSize)
   .option('--dummy', 'made-up images in the number and size of ImageNet')
   .option('--limit-train <n>', 'use so many training images', count('--limit-train'))
   .option('--limit-val <n>', 'use so many validation images', count('--limit-val'))
-  .option('-j, --workers <n>', 'threads that read images', count('--workers', 0), DEFAULTS.workers)
+  .option('-j, --workers <n>', 'threads that read images', count('--workers', 0, MOST.workers), DEFAULTS.workers)
   .addOption(
     new Option('--decoder <name>', 'what decodes JPEG files (auto: sharp where it is installed)')
       .choices(['auto', ...DECODERS])

@@ -80,4 +80,4 @@ export function listing({ tensors }: Pick<WeightsFile, 'tensors'>): string[] {
 }
 
 /** A name from a file, fit for a terminal. */
-const printable = (name: string): string => name.replace(/\p{Cc}/gu, '?')
+export const printable = (name: string): string => name.replace(/\p{Cc}/gu, '?')

@@ -2,12 +2,15 @@
 import {
   closeSync,
   copyFileSync,
+  existsSync,
   fsyncSync,
   linkSync,
+  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -61,6 +64,22 @@ export function linkAtomic(file: string, name: string): void {
   }
   renameSync(temporary, name)
   rmSync(temporary, { force: true }) // which is left where both were one file already
+}
+
+/**
+ * Makes a folder and those it is in, where they are not there. Not by `mkdirSync`'s `recursive`, which for some places
+ * that hold no folders, `/proc/x` among them, never ends (Node 20).
+ * @throws Error with the system's `code`
+ */
+export function makeFolder(folder: string): void {
+  if (existsSync(folder) && statSync(folder).isDirectory()) return
+  if (dirname(folder) !== folder) makeFolder(dirname(folder))
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !statSync(folder).isDirectory()) throw error
+  }
 }
 
 /** Removes what processes that were killed while they wrote `file` have left beside it. No other may be writing it now. */

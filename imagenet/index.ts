@@ -9,7 +9,7 @@ export {
   saveWeights,
 } from './checkpoint.ts'
 export { runCommand } from './command.ts'
-export { type Converted, type ConvertOptions, convert, listing } from './convert.ts'
+export { type Converted, type ConvertOptions, convert, listing, printable } from './convert.ts'
 export { openDataset } from './dataset.ts'
 export { chooseDecoder, DECODERS, type DecoderName, decoderLine } from './decoder.ts'
 export { DecodeError, UsageError } from './errors.ts'
@@ -35,6 +35,7 @@ export { type Averages, addBatch, averages, type BatchResult, noTotals, type Tot
 export { ExperimentNet } from './model.ts'
 export {
   DEFAULTS,
+  MOST,
   parseCount,
   parseHeadNoise,
   parseProbability,

@@ -144,11 +144,12 @@ export class MetricsLog {
 }
 
 function isBefore(text: string, { epoch, step }: { epoch: number; step: number }): boolean {
-  let line: MetricsLine
+  let line: Partial<MetricsLine> | null
   try {
     line = JSON.parse(text)
   } catch {
     return false // the line that an interruption cut short
   }
+  if (typeof line?.epoch !== 'number' || typeof line.step !== 'number') return false // none of ours
   return line.epoch < epoch || (line.epoch === epoch && line.phase === 'train' && line.step <= step)
 }

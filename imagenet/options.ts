@@ -1,6 +1,7 @@
 /** What a run can be told, and what it takes when told nothing. */
 import type { MaskGradient } from '../engine/index.ts'
 import type { Arch, HeadNoise, ResNetName } from '../nn/index.ts'
+import { MAX_PIXELS } from './codecs/checks.ts'
 import type { DecoderName } from './decoder.ts'
 import { UsageError } from './errors.ts'
 import type { Precision } from './precision.ts'
@@ -113,7 +114,15 @@ export const OF_THIS_PROCESS: ReadonlySet<string> = new Set<keyof TrainOptions>(
   'startEpoch',
   'profile',
   'detectAnomaly',
+  // A file does not say where to write.
+  'cacheFeatures',
 ])
+
+/**
+ * The most that some options may be: threads and checkpoints beyond any machine's, and pixels a side of the largest square
+ * image that is decoded (MAX_PIXELS).
+ */
+export const MOST = { workers: 1024, keep: 1000, imageSize: Math.floor(Math.sqrt(MAX_PIXELS)) } as const
 
 /** Steps that `--profile` times without a number. */
 const PROFILED_STEPS = 5
@@ -151,7 +160,7 @@ export function parseHeadNoise(text: string): HeadNoise {
   if (text === 'plain') return { kind: 'plain' }
   const [, kind, p] = text.match(/^(kakuritsu|dropout):(.+)$/) ?? []
   if (kind !== 'kakuritsu' && kind !== 'dropout')
-    throw new UsageError(`--eval-head is kakuritsu:P, dropout:P or plain, given '${text}'`)
+    throw new UsageError(`--eval-head is kakuritsu:P, dropout:P or plain, given ${quoted(text)}`)
   return { kind, p: parseProbability(`--eval-head ${kind}`, p) }
 }
 
@@ -159,23 +168,26 @@ export function parseHeadNoise(text: string): HeadNoise {
 export function parseProbability(option: string, text: string): number {
   const p = Number(text)
   if (text.trim() === '' || !(p >= 0 && p <= 1))
-    throw new UsageError(`${option} takes a probability from 0 to 1, given '${text}'`)
+    throw new UsageError(`${option} takes a probability from 0 to 1, given ${quoted(text)}`)
   return p
 }
 
-/** @throws UsageError unless `text` is a whole number from `least` on. */
-export function parseCount(option: string, text: string, least = 1): number {
+/** @throws UsageError unless `text` is a whole number from `least` to `most`. */
+export function parseCount(option: string, text: string, least = 1, most = Number.MAX_SAFE_INTEGER): number {
   const count = Number(text)
-  if (text.trim() === '' || !Number.isSafeInteger(count) || count < least)
-    throw new UsageError(`${option} takes a whole number from ${least} on, given '${text}'`)
-  return count
+  if (text.trim() !== '' && Number.isSafeInteger(count) && count >= least && count <= most) return count
+  const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`
+  throw new UsageError(`${option} takes a whole number ${range}, given ${quoted(text)}`)
 }
+
+/** What somebody gave, as far as it is of use in a sentence. */
+const quoted = (text: string): string => `'${text.length > 80 ? `${text.slice(0, 80)}…` : text}'`
 
 /** @throws UsageError unless `text` is a finite number that is not negative. */
 export function parseRate(option: string, text: string): number {
   const rate = Number(text)
   if (text.trim() === '' || !Number.isFinite(rate) || rate < 0)
-    throw new UsageError(`${option} takes a number that is not negative, given '${text}'`)
+    throw new UsageError(`${option} takes a number that is not negative, given ${quoted(text)}`)
   return rate
 }
 

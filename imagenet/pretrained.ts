@@ -1,5 +1,5 @@
 /** torchvision's published weights: where PyTorch keeps them on this machine, and where they come from. */
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { ResNetName } from '../nn/index.ts'
@@ -8,6 +8,7 @@ import { DownloadError } from './download/errors.ts'
 import { withLock } from './download/lock.ts'
 import { downloadProgress } from './download/progress.ts'
 import { UsageError } from './errors.ts'
+import { makeFolder } from './files.ts'
 
 /**
  * The files that `pretrained=True` loads in torchvision (models/resnet.py, IMAGENET1K_V1). The eight digits before the
@@ -62,7 +63,7 @@ export async function weightsFile(
   }
   const url = weightsUrl(name)
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
     await withLock(
       `${file}.lock`,
       async () => {

@@ -1,10 +1,11 @@
 /** What a run goes by: the options given, what a checkpoint carries over, and defaults that depend on both. */
 import { randomInt } from 'node:crypto'
 import { dirname, join } from 'node:path'
+import { carriedOptions } from './carried.ts'
 import type { RunCheckpoint } from './checkpoint.ts'
 import { chooseDecoder } from './decoder.ts'
 import { UsageError } from './errors.ts'
-import { isFrozen, OF_THIS_PROCESS, type SettledOptions, type TrainOptions, type TrainRequest } from './options.ts'
+import { isFrozen, type SettledOptions, type TrainOptions, type TrainRequest } from './options.ts'
 import { publishedFile } from './pretrained.ts'
 
 /**
@@ -14,10 +15,7 @@ import { publishedFile } from './pretrained.ts'
 export function settle({ options, given }: TrainRequest, checkpoint: RunCheckpoint | null): SettledOptions {
   const merged = { ...options }
   if (checkpoint) {
-    const carried = Object.entries(checkpoint.options).filter(
-      ([name]) => !given.has(name as keyof TrainOptions) && !OF_THIS_PROCESS.has(name),
-    )
-    Object.assign(merged, Object.fromEntries(carried))
+    Object.assign(merged, carriedOptions(checkpoint.options, given))
     refuseOtherModel(merged, checkpoint.options)
     if (checkpoint.state.step > 0 && merged.batchSize !== checkpoint.options.batchSize)
       throw new UsageError(

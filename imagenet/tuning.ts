@@ -3,12 +3,12 @@
  * one for each adapter and driver in the user's cache folder.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import envPaths from 'env-paths'
 import { type Choices, type Device, Tuner } from '../engine/index.ts'
 import { UsageError } from './errors.ts'
-import { writeFileAtomic } from './files.ts'
+import { makeFolder, writeFileAtomic } from './files.ts'
 import { type AdapterDescription, describeAdapter } from './gpu.ts'
 
 /** Goes up whenever a variant's code changes so much that old choices mislead. */
@@ -97,7 +97,7 @@ function writeChoices(file: string, adapter: AdapterDescription, choices: Choice
   const all = new Map([...readChoices(file, adapter), ...choices])
   const cache = { version: VERSION, adapter: identityOf(adapter), choices: Object.fromEntries([...all].sort()) }
   try {
-    mkdirSync(dirname(file), { recursive: true })
+    makeFolder(dirname(file))
     writeFileAtomic(file, `${JSON.stringify(cache, null, 2)}\n`)
   } catch {}
 }

@@ -46,6 +46,9 @@ const AS_STORED = {
   maxMemoryUsageInMB: (MAX_PIXELS * BYTES_A_PIXEL) / 2 ** 20,
 } as const
 
+/** libjpeg-turbo's own fuzzers' limit: a scan of few bytes may go through all pixels, and encoders write some ten. */
+const MAX_SCANS = 500
+
 export const isJpeg = (bytes: Uint8Array): boolean => bytes[0] === 0xff && bytes[1] === SOI && bytes[2] === 0xff
 
 /** Decodes a JPEG to RGB. @throws Error when it is damaged, of an unsupported kind, or claims too many pixels */
@@ -76,6 +79,7 @@ export function readHeader(bytes: Uint8Array): Header {
     if (bytes[offset] !== 0xff || marker === EOI) throw new Error(`no JPEG segment begins at byte ${offset}`)
     if (marker === SOS) {
       if (!frame) throw new Error('its first scan comes before its frame header')
+      if (countScans(bytes, offset) > MAX_SCANS) throw new Error(`it has more than ${MAX_SCANS} scans`)
       stripped.push(bytes.subarray(offset))
       return { ...frame, isJfif, adobeTransform, stripped }
     }
@@ -94,6 +98,15 @@ export function readHeader(bytes: Uint8Array): Header {
     if (!isMetadata) stripped.push(segment)
     offset = end
   }
+}
+
+/** Markers of scans from `offset` on, counted up to MAX_SCANS + 1. Between codes of pixels 0xff is followed by 0. */
+function countScans(bytes: Uint8Array, offset: number): number {
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const marker = Buffer.of(0xff, SOS)
+  let count = 0
+  for (let at = offset; at !== -1 && count <= MAX_SCANS; count++) at = file.indexOf(marker, at + 2)
+  return count
 }
 
 /** The body of a frame header (ITU-T T.81, B.2.2). */

@@ -1,8 +1,8 @@
 /** An experiment's folder: what is in it, and whether it is this experiment's. */
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { writeFileAtomic } from '../files.ts'
+import { makeFolder, writeFileAtomic } from '../files.ts'
 import { noiseKey, type RunSpec } from './plan.ts'
 import type { BaseResult, RunResult } from './results.ts'
 import type { Settings } from './study.ts'
@@ -44,7 +44,7 @@ export class ExperimentFolder {
       throw new UsageError(
         `${this.path} holds an experiment with ${changed} ${before[changed]}, this one has ${settings[changed]}: give another --output, or remove that folder`,
       )
-    mkdirSync(this.path, { recursive: true })
+    makeFolder(this.path)
     const ids = new Set(plan.map(({ id }) => id))
     const others = earlier?.plan.filter(({ id }) => !ids.has(id)) ?? []
     this.#write(this.file('experiment.json'), { settings, command, plan: [...others, ...plan] })
@@ -52,7 +52,11 @@ export class ExperimentFolder {
 
   /** What `begin` noted; null where there is no experiment. @throws UsageError when the file is damaged */
   experiment(): { settings: Settings; command: string; plan: RunSpec[] } | null {
-    return this.#read(this.file('experiment.json'))
+    const isRun = (run: Partial<RunSpec> | null) => typeof run?.id === 'string' && /^[\w.-]+$/.test(run.id)
+    return this.#read<{ settings: Settings; command: string; plan: RunSpec[] }>(
+      this.file('experiment.json'),
+      ({ settings, plan }) => isObject(settings) && Array.isArray(plan) && plan.every(isRun),
+    )
   }
 
   base(): BaseResult | null {
@@ -65,11 +69,14 @@ export class ExperimentFolder {
 
   /** What a run has found so far; null before it is trained. */
   result(spec: RunSpec): RunResult | null {
-    return this.#read(this.runFile(spec, 'result.json'))
+    return this.#read<RunResult>(
+      this.runFile(spec, 'result.json'),
+      (result) => Array.isArray(result.evaluations) && result.evaluations.every(isObject) && isObject(result.spec),
+    )
   }
 
   saveResult(result: RunResult): void {
-    mkdirSync(this.file('runs', result.spec.id), { recursive: true })
+    makeFolder(this.file('runs', result.spec.id))
     this.#write(this.runFile(result.spec, 'result.json'), result)
   }
 
@@ -83,7 +90,7 @@ export class ExperimentFolder {
     const file = this.runFile(spec, 'failed.json')
     if (error === null) rmSync(file, { force: true })
     else {
-      mkdirSync(this.file('runs', spec.id), { recursive: true })
+      makeFolder(this.file('runs', spec.id))
       this.#write(file, { error })
     }
   }
@@ -92,15 +99,20 @@ export class ExperimentFolder {
     writeFileAtomic(file, `${JSON.stringify(content, null, 1)}\n`)
   }
 
-  #read<T>(file: string): T | null {
+  /** @param fits whether an object is what the file should hold, as far as its readers rely on it */
+  #read<T extends object>(file: string, fits: (content: Partial<T>) => boolean = () => true): T | null {
     if (!existsSync(file)) return null
     try {
-      return JSON.parse(readFileSync(file, 'utf8')) as T
+      const content: unknown = JSON.parse(readFileSync(file, 'utf8'))
+      if (!isObject(content) || !fits(content as Partial<T>)) throw new Error('it holds something else')
+      return content as T
     } catch (error) {
       throw new UsageError(`${file} cannot be read (${(error as Error).message}): remove it to make it anew`)
     }
   }
 }
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 /** The evaluations that a run still lacks: all of them, before it is trained. */
 export function missingEvaluations(spec: RunSpec, result: RunResult | null): RunSpec['evaluations'] {

@@ -43,7 +43,7 @@ export function mergeRuns(into: ExperimentFolder, plan: readonly RunSpec[], fold
       mkdirSync(into.file('runs', spec.id), { recursive: true })
       const weights = from.runFile(spec, 'best.safetensors')
       if (existsSync(weights)) copyFileSync(weights, into.runFile(spec, 'best.safetensors'))
-      into.saveResult(result)
+      into.saveResult({ ...result, spec }) // not under a name that their file gives
       taken++
     }
   }

@@ -10,7 +10,6 @@ import {
   constants,
   fdatasyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   read,
   readFileSync,
@@ -19,7 +18,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { isDeepStrictEqual, promisify } from 'node:util'
-import { writeFileAtomic } from '../files.ts'
+import { makeFolder, writeFileAtomic } from '../files.ts'
 
 /** Rows of a chunk: 8 MiB of 2048 features, a second's work of a fast GPU. */
 export const CHUNK_ROWS = 1024
@@ -79,8 +78,9 @@ export class FeatureStore {
     const head = { format: FORMAT, key, rows, width, chunkRows: CHUNK_ROWS }
     const { chunks, ...foundHead } = readManifest(this.#manifestFile)
     const isOurs = isDeepStrictEqual(foundHead, head) && Array.isArray(chunks) && chunks.length === chunkCount
-    this.#manifest = { ...head, chunks: isOurs ? chunks : new Array(chunkCount).fill(null) }
-    mkdirSync(dirname(file), { recursive: true })
+    const none = new Array<null>(chunkCount).fill(null)
+    this.#manifest = { ...head, chunks: isOurs ? chunks.map((chunk) => (isChunk(chunk) ? chunk : null)) : none }
+    makeFolder(dirname(file))
     this.#fd = openSync(`${file}.f32`, constants.O_RDWR | constants.O_CREAT)
     ftruncateSync(this.#fd, rows * width * Float32Array.BYTES_PER_ELEMENT)
     this.damaged = this.#verify()
@@ -182,6 +182,10 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =
 
 const checksum = (bytes: Uint8Array, skipped: readonly number[]): string =>
   createHash('sha256').update(bytes).update(JSON.stringify(skipped)).digest('hex')
+
+/** Whether a file's word for a chunk is one. Whatever else it is, its checksum has still to fit. */
+const isChunk = (chunk: Partial<Chunk> | null): chunk is Chunk =>
+  typeof chunk?.sha256 === 'string' && Array.isArray(chunk.skipped) && chunk.skipped.every(Number.isSafeInteger)
 
 /** What a file says; nothing when there is none, or it is no JSON. */
 function readManifest(file: string): Partial<Manifest> {

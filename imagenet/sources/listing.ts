@@ -3,10 +3,10 @@
  * on a slow disk, asking a thousand folders for the time of their last change takes none.
  */
 import { createHash } from 'node:crypto'
-import { type Dirent, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { writeFileAtomic } from '../files.ts'
+import { makeFolder, writeFileAtomic } from '../files.ts'
 
 /** Names in a folder, each list in the order of its code points. */
 export interface Listing {
@@ -84,7 +84,7 @@ export class Lister {
     if (this.#file === undefined || this.read === 0 || this.#images < WORTH_REMEMBERING) return
     const text = JSON.stringify({ format: FORMAT, folders: [...this.#seen] })
     try {
-      mkdirSync(dirname(this.#file), { recursive: true })
+      makeFolder(dirname(this.#file))
       writeFileAtomic(this.#file, `${digest(text)}\n${text}`)
     } catch {}
   }
@@ -143,7 +143,10 @@ function recall(file: string): Map<string, Remembered> {
     const end = whole.indexOf('\n')
     const text = whole.slice(end + 1)
     const { format, folders } = whole.slice(0, end) === digest(text) ? JSON.parse(text) : {}
-    return new Map(format === FORMAT ? folders : [])
+    const isText = (value: unknown) => typeof value === 'string'
+    const isListing = (entry: Partial<Remembered>) => [entry.stamp, entry.folders, entry.images].every(isText)
+    const listings: [string, Remembered][] = format === FORMAT ? folders : []
+    return new Map(listings.filter(([folder, entry]) => isText(folder) && isListing(entry)))
   } catch {
     return new Map()
   }

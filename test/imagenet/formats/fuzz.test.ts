@@ -10,6 +10,7 @@ import { readWeights } from '../../../imagenet/formats/weights.ts'
 import { countOf } from '../../../nn/formats/dtypes.ts'
 import { bytesSource } from '../../../nn/formats/source.ts'
 import { FormatError } from '../../../nn/index.ts'
+import { damaged } from '../../fuzz/damage.ts'
 import { pth, state, tensor } from './files.ts'
 
 const test = suite('damaged weights')
@@ -46,54 +47,11 @@ async function readAll(file: Uint8Array): Promise<boolean> {
   }
 }
 
-/** What a bad disk, or somebody with an editor, does to a file. */
-type Damage = (file: Uint8Array) => Uint8Array
-
-const place = fc.nat({ max: 2 ** 30 })
-const setByte = fc.tuple(place, fc.nat({ max: 255 })).map(
-  ([at, byte]): Damage =>
-    (file) => {
-      file[at % file.length] = byte
-      return file
-    },
-)
-const flipBit = fc.tuple(place, fc.nat({ max: 7 })).map(
-  ([at, bit]): Damage =>
-    (file) => {
-      file[at % file.length] ^= 1 << bit
-      return file
-    },
-)
-const setWord = fc.tuple(place, fc.constantFrom(0, 1, 0x7fffffff, 0x80000000, 0xffffffff)).map(
-  ([at, word]): Damage =>
-    (file) => {
-      if (file.length >= 4) new DataView(file.buffer).setUint32(at % (file.length - 3), word, true)
-      return file
-    },
-)
-const cut = fc.tuple(place, fc.nat({ max: 64 })).map(
-  ([at, count]): Damage =>
-    (file) => {
-      const begin = at % file.length
-      return new Uint8Array([...file.subarray(0, begin), ...file.subarray(begin + count)])
-    },
-)
-const repeat = fc.tuple(place, fc.integer({ min: 1, max: 64 })).map(
-  ([at, count]): Damage =>
-    (file) => {
-      const begin = at % file.length
-      return new Uint8Array([...file.subarray(0, begin + count), ...file.subarray(begin)])
-    },
-)
-const damages = fc.array(fc.oneof(setByte, flipBit, setWord, cut, repeat), { minLength: 1, maxLength: 5 })
-
 for (const [name, content] of FILES) {
   test(`${name} with bytes changed, cut out and repeated`, async () => {
     const file = await content()
-    const property = fc.asyncProperty(damages, async (some) => {
-      let damaged: Uint8Array = new Uint8Array(file)
-      for (const damage of some) if (damaged.length > 0) damaged = damage(damaged)
-      await readAll(damaged)
+    const property = fc.asyncProperty(damaged(file), async (file) => {
+      await readAll(file)
     })
     await fc.assert(property, CASES)
   })
