@@ -1,10 +1,9 @@
 /** The files of a run: metrics.jsonl, checkpoints, summary.json. Where several ranks share it, only the first has any. */
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { memoryOf, scope, totalNorm } from '../../engine/index.ts'
 import { checkpointName, saveRunCheckpoint } from '../checkpoint.ts'
 import { DivergedError, FileError, UsageError } from '../errors.ts'
-import { removeLeftovers, writeFileAtomic } from '../files.ts'
+import { makeFolder, removeLeftovers, writeFileAtomic } from '../files.ts'
 import { describeAdapter } from '../gpu.ts'
 import { type Averages, MetricsLog, type Stopwatch } from '../metrics.ts'
 import { SAVE_MINUTES } from '../options.ts'
@@ -30,7 +29,7 @@ export class RunFiles {
     const { options, resumedAt } = this.#session
     const file = (name: string) => join(options.output, name)
     try {
-      mkdirSync(options.output, { recursive: true })
+      makeFolder(options.output)
       for (const name of ['metrics.jsonl', 'summary.json', checkpointName(options)]) removeLeftovers(file(name))
       return new MetricsLog(file('metrics.jsonl'), resumedAt)
     } catch (error) {
