@@ -28,19 +28,31 @@ async function run(name: string, options: Partial<TrainOptions> = {}): Promise<s
   return digestOf(output(name))
 }
 
+let whole = ''
+
 test('the same run twice, for any number of threads: the same weights, metrics and checkpoint', async () => {
-  const digest = await run('whole')
-  assert.is(await run('again'), digest)
-  assert.is(await run('threads', { workers: 2 }), digest)
-  assert.is(await run('seldom', { saveEvery: undefined }), digest)
-  assert.is.not(await run('other', { seed: 6 }), digest)
+  whole = await run('whole')
+  assert.is(await run('again'), whole)
+  assert.is(await run('threads', { workers: 2 }), whole)
+  assert.is(await run('seldom', { saveEvery: undefined }), whole)
+  assert.is.not(await run('other', { seed: 6 }), whole)
+})
+
+test('kernels chosen by measuring, or remembered, or not: the same bits', async () => {
+  const env = { KAKURITSU_TUNE: '1', XDG_CACHE_HOME: output('cache') }
+  for (const name of ['measured', 'remembered']) {
+    const { status, stderr } = await smallProcess({ dir, output: output(name) }, env)
+    assert.is(status, 0, stderr)
+    assert.is(digestOf(output(name)), whole)
+  }
+  assert.is(readdirSync(join(output('cache'), 'kakuritsu', 'tuning')).length, 1)
 })
 
 test('a run killed at twenty moments, in steps, validations and writes, ends as one that nobody disturbed', async () => {
   const random = new Random(19)
   const name = 'killed'
   const epochs = 12
-  const whole = await run('undisturbed', { epochs })
+  const undisturbed = await run('undisturbed', { epochs })
   const file = join(output(name), CHECKPOINT)
   const resumed = new Set<number>()
   for (let kills = 0; ; kills++) {
@@ -49,7 +61,7 @@ test('a run killed at twenty moments, in steps, validations and writes, ends as 
     // It takes a process some 30 moments to be ready, and a step with its checkpoint some 35.
     const at = kills < KILLS ? 1 + Math.floor(random.next() * 160) : Infinity
     const options: Partial<TrainOptions> = { dir, output: output(name), saveEvery: 1, epochs, resume }
-    const { signal, status, stderr } = await smallProcess(options, at)
+    const { signal, status, stderr } = await smallProcess(options, { KILL_AT: String(at) })
     if (at === Infinity) {
       assert.is(status, 0, stderr)
       break
@@ -60,7 +72,7 @@ test('a run killed at twenty moments, in steps, validations and writes, ends as 
       if (found.endsWith('.safetensors')) assert.ok(isWhole(join(output(name), found)), found)
   }
   assert.ok(resumed.size >= KILLS / 4, `it was resumed at ${[...resumed]}`)
-  assert.is(digestOf(output(name)), whole)
+  assert.is(digestOf(output(name)), undisturbed)
   const left = readdirSync(output(name)).filter((found) => found.endsWith('.tmp'))
   assert.equal(left, [])
   const lines = linesOf(join(output(name), 'metrics.jsonl')).map(
@@ -70,7 +82,7 @@ test('a run killed at twenty moments, in steps, validations and writes, ends as 
 })
 
 test('a damaged checkpoint is told, and the one before it taken', async () => {
-  const whole = await run('damaged', { keep: 3 })
+  const undamaged = await run('damaged', { keep: 3 })
   const file = join(output('damaged'), CHECKPOINT)
   const older = (age: number) => file.replace('.safetensors', `.${age}.safetensors`)
   assert.equal([await stepOf(file), await stepOf(older(1)), await stepOf(older(2))], [8, 7, 6])
@@ -94,7 +106,7 @@ test('a damaged checkpoint is told, and the one before it taken', async () => {
   assert.match(said[0], /safetensors: it is damaged: .*; going on from the one before it, .*\.2\.safetensors$/)
   console.error = () => {}
   try {
-    assert.is(await run('damaged', { keep: 3, resume: file }), whole)
+    assert.is(await run('damaged', { keep: 3, resume: file }), undamaged)
   } finally {
     console.error = error
   }
@@ -113,8 +125,8 @@ interface Killed {
   stderr: string
 }
 
-function smallProcess(options: Partial<TrainOptions>, killAt: number): Promise<Killed> {
-  const env = { ...process.env, KILL_AT: String(killAt) }
+function smallProcess(options: Partial<TrainOptions>, more: NodeJS.ProcessEnv): Promise<Killed> {
+  const env = { ...process.env, ...more }
   const program = builtFile('test/imagenet/small.program.js')
   const child = spawn(process.execPath, [program, JSON.stringify(options)], { env, timeout: 60_000 })
   let stderr = ''
