@@ -13,7 +13,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { FileError } from './errors.ts'
 
 export interface WriteOptions {
@@ -82,11 +82,14 @@ export function makeFolder(folder: string): void {
   }
 }
 
-/** Removes what processes that were killed while they wrote `file` have left beside it. No other may be writing it now. */
-export function removeLeftovers(file: string): void {
-  const folder = dirname(file)
+/**
+ * Removes what processes that were killed while they wrote files have left of them. No other may be writing them now.
+ * @param beginnings of the files' names
+ */
+export function removeLeftovers(folder: string, beginnings: readonly string[]): void {
   for (const name of readdirSync(folder))
-    if (name.startsWith(`${basename(file)}.`) && /\.\d+\.tmp$/.test(name)) rmSync(join(folder, name), { force: true })
+    if (/\.\d+\.tmp$/.test(name) && beginnings.some((beginning) => name.startsWith(beginning)))
+      rmSync(join(folder, name), { force: true })
 }
 
 const temporaryOf = (file: string): string => `${file}.${process.pid}.tmp`

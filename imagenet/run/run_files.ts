@@ -30,7 +30,8 @@ export class RunFiles {
     const file = (name: string) => join(options.output, name)
     try {
       makeFolder(options.output)
-      for (const name of ['metrics.jsonl', 'summary.json', checkpointName(options)]) removeLeftovers(file(name))
+      const checkpoints = checkpointName(options).replace(/\.safetensors$/, '')
+      removeLeftovers(options.output, ['metrics.jsonl', 'summary.json', checkpoints])
       return new MetricsLog(file('metrics.jsonl'), resumedAt)
     } catch (error) {
       const { message } = error instanceof FileError ? error : new FileError(options.output, error)
@@ -69,8 +70,8 @@ export class RunFiles {
     await this.#refuseNonFinite()
     this.#log?.sync()
     this.last = await saveRunCheckpoint(options.output, { state, options, parts, classes, best })
-    this.#session.onSave(this.last)
     this.#saved = { time: performance.now(), step: state.globalStep }
+    this.#session.onSave(this.last)
     return this.last
   }
 
