@@ -153,12 +153,17 @@ const elements = (
 /** Logits large enough for exp to overflow, were the maximum not taken off. */
 const logitsOf = (drawn: Matrix): Nd =>
   map(finite([drawn.rows, drawn.columns], drawn), (value) => Math.fround(100 * value))
+
+/** None is positive, so that their mean does not cancel. */
+const logProbabilitiesOf = (drawn: Matrix): Nd => map(logitsOf(drawn), (value) => -Math.abs(value))
+
 const labelsOf = (drawn: Matrix): Nd => randomOf(drawn, 7).integers([drawn.rows], drawn.columns)
 
 const lossOf = (
   name: string,
   op: (x: Parameters<typeof logSoftmax>[0], labels: Nd) => ReturnType<typeof logSoftmax>,
   reference: (x: Nd, labels: Nd) => ReturnType<typeof loss.logSoftmax>,
+  inputOf = logitsOf,
 ) =>
   family<Matrix>({
     name,
@@ -168,7 +173,7 @@ const lossOf = (
       const labels = labelsOf(drawn)
       return checkOp({
         name,
-        inputs: { x: logitsOf(drawn) },
+        inputs: { x: inputOf(drawn) },
         op: ({ x }) => op(x, labels),
         reference: ({ x }) => reference(x, labels),
       })
@@ -255,7 +260,7 @@ export const layerFamilies: readonly Family[] = [
     (x) => logSoftmax(x),
     (x) => loss.logSoftmax(x),
   ),
-  lossOf('nllLoss', (x, labels) => nllLoss(x, whole(x, labels)), loss.nllLoss),
+  lossOf('nllLoss', (x, labels) => nllLoss(x, whole(x, labels)), loss.nllLoss, logProbabilitiesOf),
   lossOf('crossEntropy', (x, labels) => crossEntropy(x, whole(x, labels)), loss.crossEntropy),
   family({ name: 'topkCorrect', variants: kinds.slice(0, 1), cases: matrices(1), check: count }),
   family({ name: 'sgdStep', variants: kinds, cases: matrices(0), check: descend }),
