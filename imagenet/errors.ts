@@ -32,6 +32,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: 'that is not permitted',
   ENOENT: 'its folder is not there',
   ENOTDIR: 'a part of its path is no folder',
+  EEXIST: 'a part of its path is no folder',
   EIO: 'the disk fails',
 }
 

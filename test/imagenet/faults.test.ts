@@ -211,7 +211,7 @@ test('a folder that cannot be written to is wrong use', async () => {
   assert.is(status, 2, stderr)
   assert.match(
     stderr,
-    /^small: --output .* cannot be used: cannot write .*: a part of its path is no folder \(ENOTDIR\)$/m,
+    /^small: --output .* cannot be used: cannot write .*: a part of its path is no folder \((ENOTDIR|EEXIST)\)$/m,
   )
   const disk = mount('read-only disk', 'ro')
   if (!disk) return
