@@ -5,10 +5,10 @@
  * Exit status 0 when there is an adapter that works, else 1.
  */
 import { fileURLToPath } from 'node:url'
-import { install } from '../imagenet/driver/install.ts'
-import { hardwareHint, plan } from '../imagenet/driver/plan.ts'
-import { type ProbeResult, probe, probeHere } from '../imagenet/driver/probe.ts'
-import { readDevices, readSystem } from '../imagenet/driver/system.ts'
+import { install } from '../imagenet/gpu/driver/install.ts'
+import { hardwareHint, plan } from '../imagenet/gpu/driver/plan.ts'
+import { type ProbeResult, probe, probeHere } from '../imagenet/gpu/driver/probe.ts'
+import { readDevices, readSystem } from '../imagenet/gpu/driver/system.ts'
 
 const script = fileURLToPath(import.meta.url)
 

@@ -1,6 +1,6 @@
 /** The one device that all tests of a run share, so that each pipeline is compiled once. */
 import type { Device } from '../engine/index.ts'
-import { openDevice } from '../imagenet/gpu.ts'
+import { openDevice } from '../imagenet/gpu/open.ts'
 
 let opened: Promise<Device> | null = null
 

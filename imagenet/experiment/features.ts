@@ -1,9 +1,9 @@
 /** What the frozen base makes of the images: computed once for all heads, kept in files, read epoch by epoch. */
 import type { Device } from '../../engine/index.ts'
 import type { ResNet } from '../../nn/index.ts'
-import { CachedFeatures, weightsDigest } from '../features/index.ts'
-import { Loader } from '../loader.ts'
-import type { Samples } from '../loop.ts'
+import { CachedFeatures, weightsDigest } from '../data/features/index.ts'
+import { Loader } from '../data/loader.ts'
+import type { Samples } from '../run/loop.ts'
 import type { BaseOptions } from './base.ts'
 import type { Features, Study } from './study.ts'
 

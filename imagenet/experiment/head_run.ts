@@ -1,9 +1,9 @@
 /** `runOne`: one head, from its first weights to its last evaluation, going on where an earlier process left off. */
 import { Generator, head, SGD, StepLR } from '../../nn/index.ts'
-import { describeAdapter } from '../gpu.ts'
-import { pipelined, type Samples, trainStep } from '../loop.ts'
-import { addBatch, averages, noTotals } from '../metrics.ts'
-import { SCHEDULE } from '../options.ts'
+import { describeAdapter } from '../gpu/open.ts'
+import { pipelined, type Samples, trainStep } from '../run/loop.ts'
+import { addBatch, averages, noTotals } from '../run/metrics.ts'
+import { SCHEDULE } from '../run/options.ts'
 import { evaluate, type MaskedHead, validate } from './evaluate.ts'
 import { missingEvaluations } from './folder.ts'
 import { noiseKey, type RunSpec } from './plan.ts'

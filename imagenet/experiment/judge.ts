@@ -1,5 +1,5 @@
 /** What answers are worth: accuracy, calibration, and agreement between stochastic passes. */
-import type { Averages } from '../metrics.ts'
+import type { Averages } from '../run/metrics.ts'
 
 /** Bins of confidence, as many as Guo et al. ("On Calibration of Modern Neural Networks", ICML 2017) take. */
 export const CONFIDENCE_BINS = 15

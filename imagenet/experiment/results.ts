@@ -1,7 +1,7 @@
 /** `results.json` and the files that it is made from: what an experiment found. Accuracies are in percent. */
 import type { HeadNoise } from '../../nn/index.ts'
-import type { AdapterDescription } from '../gpu.ts'
-import type { Averages } from '../metrics.ts'
+import type { AdapterDescription } from '../gpu/open.ts'
+import type { Averages } from '../run/metrics.ts'
 import type { Calibration } from './judge.ts'
 import type { RunSpec } from './plan.ts'
 import type { Settings } from './study.ts'

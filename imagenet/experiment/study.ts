@@ -1,8 +1,8 @@
 /** What all runs of an experiment share. */
 import type { Device } from '../../engine/index.ts'
 import type { ResNetName } from '../../nn/index.ts'
-import type { Samples } from '../loop.ts'
-import type { Precision } from '../precision.ts'
+import type { Precision } from '../gpu/precision.ts'
+import type { Samples } from '../run/loop.ts'
 import type { ExperimentFolder } from './folder.ts'
 
 /** What decides the result of a run, beside its `RunSpec`. Written to `experiment.json`. */

@@ -3,7 +3,7 @@ import { extname } from 'node:path'
 import { shuffled } from '../../engine/random.ts'
 import type { SavedTensor } from '../../nn/index.ts'
 import { UsageError } from '../errors.ts'
-import { openWeights, type WeightsFile } from '../formats/weights.ts'
+import { openWeights, type WeightsFile } from '../weights/formats/weights.ts'
 
 /** [cells, inputs], row by row: a cell's weights follow each other. */
 export interface LayerWeights {

@@ -1,6 +1,6 @@
 /** How ranks share a batch. */
-import type { Divide } from '../loader.ts'
-import type { Samples } from '../loop.ts'
+import type { Divide } from '../data/loader.ts'
+import type { Samples } from '../run/loop.ts'
 import type { Communicator } from './communicator.ts'
 
 /**

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { type ListedAdapter, listAdapters } from '../gpu.ts'
+import { type ListedAdapter, listAdapters } from '../gpu/open.ts'
 
 /** Drivers that run on the CPU, by their adapters' names. */
 const SOFTWARE = /llvmpipe|SwiftShader|Microsoft Basic Render/

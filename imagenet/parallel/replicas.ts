@@ -10,10 +10,10 @@ import {
   type StepLR,
   writeSafetensors,
 } from '../../nn/index.ts'
-import { Interrupt } from '../interrupt.ts'
-import type { Divide } from '../loader.ts'
-import type { Samples, StepPeers } from '../loop.ts'
-import type { BatchResult } from '../metrics.ts'
+import type { Divide } from '../data/loader.ts'
+import { Interrupt } from '../run/interrupt.ts'
+import type { Samples, StepPeers } from '../run/loop.ts'
+import type { BatchResult } from '../run/metrics.ts'
 import { fromFirst } from './agree.ts'
 import { GradientBuckets } from './buckets.ts'
 import type { Communicator } from './communicator.ts'

@@ -1,8 +1,8 @@
 /** `--multiprocessing-distributed`: starts mpirun with a process an adapter, on this host or several. */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { runCommand } from '../driver/command.ts'
 import { UsageError } from '../errors.ts'
+import { runCommand } from '../gpu/driver/command.ts'
 import type { Family } from './launch.ts'
 import type { DistributedOptions } from './options.ts'
 

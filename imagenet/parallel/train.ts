@@ -1,8 +1,8 @@
 /** `train` where it may be one process, one of several, or the one that starts them. */
 import type { Device } from '../../engine/index.ts'
-import { type GpuOptions, listAdapters } from '../gpu.ts'
-import type { TrainRequest } from '../options.ts'
-import { train, trainAsRank } from '../train.ts'
+import { type GpuOptions, listAdapters } from '../gpu/open.ts'
+import type { TrainRequest } from '../run/options.ts'
+import { train, trainAsRank } from '../run/train.ts'
 import { launchedBy } from './launch.ts'
 import { type DistributedOptions, refuseConflicts } from './options.ts'
 import { placeRank, usableAdapters } from './placement.ts'

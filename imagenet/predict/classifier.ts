@@ -16,15 +16,15 @@ import {
   type SavedTensor,
   StateError,
 } from '../../nn/index.ts'
-import type { TransformName } from '../augment.ts'
-import { checkpointOf } from '../checkpoint.ts'
+import { MNIST_NORMALISATION } from '../data/sources/mnist.ts'
+import { IMAGENET_MEAN, IMAGENET_STD } from '../data/sources/source.ts'
 import { UsageError } from '../errors.ts'
-import { isTorchCheckpoint } from '../formats/torch_checkpoint.ts'
-import { openWeights, type WeightsFile } from '../formats/weights.ts'
-import { ExperimentNet } from '../model.ts'
-import { DEFAULTS, type TrainOptions } from '../options.ts'
-import { MNIST_NORMALISATION } from '../sources/mnist.ts'
-import { IMAGENET_MEAN, IMAGENET_STD } from '../sources/source.ts'
+import type { TransformName } from '../images/augment.ts'
+import { checkpointOf } from '../run/checkpoint.ts'
+import { ExperimentNet } from '../run/model.ts'
+import { DEFAULTS, type TrainOptions } from '../run/options.ts'
+import { isTorchCheckpoint } from '../weights/formats/torch_checkpoint.ts'
+import { openWeights, type WeightsFile } from '../weights/formats/weights.ts'
 import { classNames } from './class_names.ts'
 
 /** How images become a network's input. */

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { decodeFile } from '../decode.ts'
+import { byCodePoint, IMAGE_EXTENSIONS, isImageName } from '../data/sources/listing.ts'
+import type { Source } from '../data/sources/source.ts'
 import { UsageError } from '../errors.ts'
-import type { Image } from '../image.ts'
-import { byCodePoint, IMAGE_EXTENSIONS, isImageName } from '../sources/listing.ts'
-import type { Source } from '../sources/source.ts'
+import { decodeFile } from '../images/decode.ts'
+import type { Image } from '../images/image.ts'
 import type { InputRecipe } from './classifier.ts'
 
 /**

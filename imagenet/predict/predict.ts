@@ -1,8 +1,8 @@
 /** A classifier's answers to images, batch by batch. */
 import { type Device, noGrad, scope } from '../../engine/index.ts'
-import { type Batch, Loader } from '../loader.ts'
-import { pipelined } from '../loop.ts'
-import { imageSamples } from '../samples.ts'
+import { type Batch, Loader } from '../data/loader.ts'
+import { imageSamples } from '../data/samples.ts'
+import { pipelined } from '../run/loop.ts'
 import { AnswerSum, type Prediction } from './answer.ts'
 import type { Classifier } from './classifier.ts'
 import { ImageList } from './images.ts'

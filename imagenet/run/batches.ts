@@ -1,13 +1,13 @@
 /** The batches of a run: images, or features that a frozen base computed of them. */
 import type { Device } from '../../engine/index.ts'
-import { CachedFeatures, type FrozenBase, weightsDigest } from '../features/index.ts'
-import { Loader } from '../loader.ts'
-import type { Samples } from '../loop.ts'
-import type { Stopwatch } from '../metrics.ts'
-import type { SettledOptions } from '../options.ts'
+import { CachedFeatures, type FrozenBase, weightsDigest } from '../data/features/index.ts'
+import { Loader } from '../data/loader.ts'
+import { imageEpoch } from '../data/samples.ts'
+import type { Dataset } from '../data/sources/source.ts'
 import type { Replicas } from '../parallel/replicas.ts'
-import { imageEpoch } from '../samples.ts'
-import type { Dataset } from '../sources/source.ts'
+import type { Samples } from './loop.ts'
+import type { Stopwatch } from './metrics.ts'
+import type { SettledOptions } from './options.ts'
 
 export class Batches {
   readonly train: Loader

@@ -1,7 +1,7 @@
 /** What a run does when the GPU fails. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DeviceLostError, GpuError, OutOfMemoryError } from '../../engine/index.ts'
-import { isFrozen, type SettledOptions } from '../options.ts'
+import { isFrozen, type SettledOptions } from './options.ts'
 
 /** Times that the device may be lost with no checkpoint written in between. */
 const MOST_LOSSES = 3

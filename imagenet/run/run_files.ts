@@ -1,12 +1,12 @@
 /** The files of a run: metrics.jsonl, checkpoints, summary.json. Where several ranks share it, only the first has any. */
 import { join } from 'node:path'
 import { memoryOf, scope, totalNorm } from '../../engine/index.ts'
-import { checkpointName, saveRunCheckpoint } from '../checkpoint.ts'
 import { DivergedError, FileError, UsageError } from '../errors.ts'
 import { makeFolder, removeLeftovers, writeFileAtomic } from '../files.ts'
-import { describeAdapter } from '../gpu.ts'
-import { type Averages, MetricsLog, type Stopwatch } from '../metrics.ts'
-import { SAVE_MINUTES } from '../options.ts'
+import { describeAdapter } from '../gpu/open.ts'
+import { checkpointName, saveRunCheckpoint } from './checkpoint.ts'
+import { type Averages, MetricsLog, type Stopwatch } from './metrics.ts'
+import { SAVE_MINUTES } from './options.ts'
 import type { Session } from './session.ts'
 
 export class RunFiles {

@@ -1,16 +1,16 @@
 /** What a run is made of, and how far it is: what its rooms share. */
 import type { Device } from '../../engine/index.ts'
 import { Generator, type HeadNoise, type Module, SGD, StepLR } from '../../nn/index.ts'
-import { loadBaseFrom, type RunCheckpoint, type RunParts, type RunState } from '../checkpoint.ts'
-import type { WeightsFile } from '../formats/weights.ts'
-import { addBatch, type BatchResult, noTotals } from '../metrics.ts'
-import { ExperimentNet, type Network } from '../model.ts'
-import { isFrozen, SCHEDULE, type SettledOptions } from '../options.ts'
+import type { Dataset } from '../data/sources/source.ts'
+import { setPrecision } from '../gpu/precision.ts'
 import type { Communicator } from '../parallel/communicator.ts'
 import { Replicas } from '../parallel/replicas.ts'
-import { setPrecision } from '../precision.ts'
-import type { Dataset } from '../sources/source.ts'
+import type { WeightsFile } from '../weights/formats/weights.ts'
 import { Batches } from './batches.ts'
+import { loadBaseFrom, type RunCheckpoint, type RunParts, type RunState } from './checkpoint.ts'
+import { addBatch, type BatchResult, noTotals } from './metrics.ts'
+import { ExperimentNet, type Network } from './model.ts'
+import { isFrozen, SCHEDULE, type SettledOptions } from './options.ts'
 
 export interface SessionOptions {
   device: Device

@@ -1,6 +1,8 @@
 /** One pass over the validation images. */
-import type { Interrupt } from '../interrupt.ts'
-import { evaluateStep, pipelined, type Samples } from '../loop.ts'
+
+import { rehearsed } from '../gpu/rehearsal.ts'
+import type { Interrupt } from './interrupt.ts'
+import { evaluateStep, pipelined, type Samples } from './loop.ts'
 import {
   type Averages,
   addBatch,
@@ -11,9 +13,8 @@ import {
   Stopwatch,
   shortNote,
   validationLine,
-} from '../metrics.ts'
-import { startProgress } from '../progress.ts'
-import { rehearsed } from '../rehearsal.ts'
+} from './metrics.ts'
+import { startProgress } from './progress.ts'
 import type { RunFiles } from './run_files.ts'
 import type { Session } from './session.ts'
 

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { GpuError, memoryOf, Tensor } from '../../engine/index.ts'
 import { Kernel } from '../../engine/kernel.ts'
 import addSource from '../../engine/shaders/add.wgsl'
-import { openDevice } from '../../imagenet/gpu.ts'
+import { openDevice } from '../../imagenet/gpu/open.ts'
 import { testDevice } from '../device.ts'
 
 const test = suite('device')

@@ -5,7 +5,7 @@ import { Device, Tensor } from '../../engine/index.ts'
 import { Kernel } from '../../engine/kernel.ts'
 import { Pace } from '../../engine/pace.ts'
 import addSource from '../../engine/shaders/add.wgsl'
-import { openAdapter } from '../../imagenet/gpu.ts'
+import { openAdapter } from '../../imagenet/gpu/open.ts'
 
 const test = suite('pace')
 

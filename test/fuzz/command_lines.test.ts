@@ -6,7 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { UsageError } from '../../imagenet/errors.ts'
 import { makeFolder } from '../../imagenet/files.ts'
-import { parseCount, parseHeadNoise, parseProbability, parseRate } from '../../imagenet/options.ts'
+import { parseCount, parseHeadNoise, parseProbability, parseRate } from '../../imagenet/run/options.ts'
 import { removeFolder, temporaryFolder } from '../imagenet/pictures.ts'
 
 const CASES = { numRuns: 2000, seed: 5 }

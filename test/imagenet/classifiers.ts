@@ -1,10 +1,10 @@
 /** Small classifiers in files, for the tests of prediction. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { saveRunCheckpoint, saveWeights } from '../../imagenet/checkpoint.ts'
-import { noTotals } from '../../imagenet/metrics.ts'
-import { ExperimentNet } from '../../imagenet/model.ts'
-import { DEFAULTS } from '../../imagenet/options.ts'
+import { saveRunCheckpoint, saveWeights } from '../../imagenet/run/checkpoint.ts'
+import { noTotals } from '../../imagenet/run/metrics.ts'
+import { ExperimentNet } from '../../imagenet/run/model.ts'
+import { DEFAULTS } from '../../imagenet/run/options.ts'
 import { type Arch, Generator, resnet, SGD, StepLR } from '../../nn/index.ts'
 import { testDevice } from '../device.ts'
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { encode } from 'jpeg-js'
 import { PNG } from 'pngjs'
-import type { Image } from '../../imagenet/image.ts'
+import type { Image } from '../../imagenet/images/image.ts'
 
 /** Smooth waves that differ by seed: what JPEG is made for. */
 export function picture(width: number, height: number, seed = 0): Image {

@@ -6,8 +6,8 @@ import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { Command } from 'commander'
 import { runCommand } from '../../imagenet/command.ts'
-import { openDevice } from '../../imagenet/gpu.ts'
-import { train } from '../../imagenet/train.ts'
+import { openDevice } from '../../imagenet/gpu/open.ts'
+import { train } from '../../imagenet/run/train.ts'
 import { SMALL, smallRequest } from './small_run.ts'
 
 let left = Number(process.env.KILL_AT ?? Infinity)

@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { flatten, relu, type Tensor } from '../../engine/index.ts'
-import type { Network } from '../../imagenet/model.ts'
-import { DEFAULTS, type TrainOptions, type TrainRequest } from '../../imagenet/options.ts'
-import type { OwnParts } from '../../imagenet/train.ts'
+import type { Network } from '../../imagenet/run/model.ts'
+import { DEFAULTS, type TrainOptions, type TrainRequest } from '../../imagenet/run/options.ts'
+import type { OwnParts } from '../../imagenet/run/train.ts'
 import {
   AdaptiveAvgPool2d,
   BatchNorm2d,

@@ -1,6 +1,6 @@
 /** Ranks within one process, each a task with a device of its own, to test what ranks do without MPI. */
 import type { Device } from '../../engine/index.ts'
-import { openDevice } from '../../imagenet/gpu.ts'
+import { openDevice } from '../../imagenet/gpu/open.ts'
 import type { Communicator } from '../../imagenet/parallel/communicator.ts'
 import type { Summed } from '../../imagenet/parallel/library.ts'
 

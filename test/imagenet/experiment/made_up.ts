@@ -1,5 +1,6 @@
 /** Made-up experiments. */
 
+import { FeatureSet } from '../../../imagenet/data/samples.ts'
 import { ExperimentFolder } from '../../../imagenet/experiment/folder.ts'
 import { CONFIDENCE_BINS } from '../../../imagenet/experiment/judge.ts'
 import { EXPERIMENT_DEFAULTS } from '../../../imagenet/experiment/options.ts'
@@ -7,7 +8,6 @@ import { noiseKey, type PlanOptions, planRuns, type RunSpec } from '../../../ima
 import { type Evaluation, RESULTS_SCHEMA, type Results, type RunResult } from '../../../imagenet/experiment/results.ts'
 import type { Features, Settings, Study } from '../../../imagenet/experiment/study.ts'
 import { summarize } from '../../../imagenet/experiment/summary.ts'
-import { FeatureSet } from '../../../imagenet/samples.ts'
 import { testDevice } from '../../device.ts'
 import { Random } from '../../reference/nd.ts'
 
