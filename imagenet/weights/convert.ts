@@ -16,6 +16,7 @@ import { OrderedDict } from './formats/pickle.ts'
 import { isTorchCheckpoint, torchCheckpoint } from './formats/torch_checkpoint.ts'
 import type { WeightsFile } from './formats/weights.ts'
 import { writePth } from './formats/write_pth.ts'
+import { seal, UNSEALED } from './seal.ts'
 
 export interface ConvertOptions {
   /** Writes over a file that is there. */
@@ -67,7 +68,7 @@ export async function convert(input: WeightsFile, output: string, options: Conve
 }
 
 async function writeWhole(checkpoint: Checkpoint, output: string, format: WeightsFile['format']): Promise<void> {
-  if (format === 'safetensors') writeFileAtomic(output, writeCheckpoint(checkpoint))
+  if (format === 'safetensors') writeFileAtomic(output, seal(writeCheckpoint(checkpoint, UNSEALED)))
   else await writePth(output, torchCheckpoint(checkpoint))
 }
 
