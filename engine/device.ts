@@ -11,7 +11,7 @@
  */
 import { ADAPTER_LIMITS, type MatrixCores, matrixCoresOf, WANTED_FEATURES } from './adapter.ts'
 import { DeviceLostError, GpuError, OutOfMemoryError } from './errors.ts'
-import { Pace } from './pace.ts'
+import { Pace, type Sent } from './pace.ts'
 import { StagingPool } from './staging.ts'
 
 /** Milliseconds for which the reason of a failed read is waited for: a lost device tells of both at about the same time. */
@@ -38,6 +38,10 @@ export interface Dispatch {
   /** For the driver's messages and the profiler. */
   kernel: string
   shapes: string
+  /** Parts that it could be split into; 1 where it cannot. */
+  groups: number
+  /** Whether it needs a command buffer of its own. */
+  alone: boolean
 }
 
 /** Times dispatches; `Profiler` in profile.ts is the one there is. */
@@ -64,13 +68,15 @@ export class Device {
   readonly subgroups: { min: number; max: number } | null
   /** Holds the uniform parameters of the dispatches being encoded; bound with a dynamic offset. */
   readonly paramsBuffer: GPUBuffer
+  /** How much of the work goes to the GPU at once. */
+  readonly pace = new Pace()
   /** Set while dispatches are timed. */
   timer: DispatchTimer | null = null
 
   #encoder: GPUCommandEncoder | null = null
   #pass: GPUComputePassEncoder | null = null
   #dispatches = 0
-  readonly #pace = new Pace()
+  #last: Sent | null = null
   #params = new Uint32Array(PARAMS_BYTES / 4)
   #paramsUsed = 0
   #fault: Error | null = null
@@ -137,10 +143,10 @@ export class Device {
   }
 
   #lossOf({ reason, message }: GPUDeviceLostInfo): DeviceLostError {
-    const { longest } = this.#pace
+    const { longest } = this.pace
     const slow =
       longest > 1000
-        ? ` (one dispatch took ${(longest / 1000).toFixed(1)} s, and drivers end those of a few seconds: compute fewer images at a time)`
+        ? ` (one dispatch, which cannot be split, took ${(longest / 1000).toFixed(1)} s, and drivers end those of a few seconds: compute fewer images at a time)`
         : ''
     return new DeviceLostError(`the GPU device was lost (${reason}): ${message}${slow}`)
   }
@@ -195,20 +201,23 @@ export class Device {
     this.#fault = this.#fault instanceof GpuError ? this.#fault : null
   }
 
-  dispatch({ pipeline, bindGroup, params, workgroups, kernel, shapes }: Dispatch): void {
+  dispatch({ pipeline, bindGroup, params, workgroups, kernel, shapes, groups, alone }: Dispatch): void {
     const align = Math.max(this.limits.minUniformBufferOffsetAlignment, 16) / 4
     const slot = Math.ceil(params.length / align) * align
-    const full = this.#paramsUsed + slot > this.#params.length || this.#dispatches >= this.#pace.dispatches
-    if (full || this.timer?.full) this.flush()
+    const full = this.#paramsUsed + slot > this.#params.length || this.#dispatches >= this.pace.dispatches
+    if (full || this.timer?.full || (alone && this.#dispatches > 0)) this.flush()
     const pass = this.timer ? this.#timedPass(this.timer.begin(kernel, shapes)) : this.#openPass()
     this.#params.set(params, this.#paramsUsed)
-    pass.pushDebugGroup(`${kernel} ${shapes}`)
+    const name = `${kernel} ${shapes}`
+    pass.pushDebugGroup(name)
     pass.setPipeline(pipeline)
     pass.setBindGroup(0, bindGroup, [this.#paramsUsed * 4])
     pass.dispatchWorkgroups(...workgroups)
     pass.popDebugGroup()
     this.#paramsUsed += slot
     this.#dispatches++
+    this.#last = { name, groups }
+    if (alone) this.flush()
   }
 
   copy(from: GPUBuffer, to: GPUBuffer, bytes: number, fromOffset = 0, toOffset = 0): void {
@@ -235,17 +244,18 @@ export class Device {
   }
 
   #submit(commands: GPUCommandBuffer, paramsUsed: number, dispatches: number): void {
+    const alone = dispatches === 1 ? this.#last : null
     const params = this.#turn ? this.#params.slice(0, paramsUsed) : this.#params
     this.inTurn(() => {
       if (paramsUsed) this.gpu.queue.writeBuffer(this.paramsBuffer, 0, params, 0, paramsUsed)
       this.gpu.queue.submit([commands])
       // A driver on the CPU has no watchdog.
-      if (dispatches > 0 && !this.software) this.#measure(dispatches)
+      if (dispatches > 0 && !this.software) this.#measure(dispatches, alone)
     })
   }
 
-  #measure(dispatches: number): void {
-    const done = this.#pace.sent(dispatches, performance.now())
+  #measure(dispatches: number, alone: Sent | null): void {
+    const done = this.pace.sent(dispatches, performance.now(), alone)
     this.gpu.queue.onSubmittedWorkDone().then(
       () => done(performance.now()),
       () => {}, // the device is lost

@@ -7,6 +7,9 @@
  * `alias Element = f32;`, the type in which numbers lie in buffers, for tensors of f16: it loads `Element`s and
  * computes in f32. That is the only change ever made to a source. Several sources are joined in order, so that kernels
  * can share a piece.
+ *
+ * A kernel whose `Params` have a `firstGroup: u32` can be split into several dispatches, should it take too long in one
+ * (pace.ts). Nobody but `run` sets it; the kernel's workgroups count as `firstGroup + group.y * groups.x + group.x`.
  */
 import type { Device } from './device.ts'
 import { GpuError, show } from './errors.ts'
@@ -38,6 +41,7 @@ export class Kernel {
   readonly #access: GPUBufferBindingType[]
   readonly #compiled = new WeakMap<Device, Compiled>()
   readonly #variants = new Map<string, Kernel>()
+  readonly #splits: boolean
   readonly #hasElements: boolean
   readonly #takesHalf: boolean
   #half: Kernel | null = null
@@ -49,6 +53,7 @@ export class Kernel {
       this.source.includes('alias Element = f32;') && /^@group.*(?:Element|Stored)>/m.test(this.source)
     this.#takesHalf = this.source.includes('alias Element = f16;')
     this.#params = parseParams(name, this.source)
+    this.#splits = this.#params.some(([field]) => field === 'firstGroup')
     this.#access = [...this.source.matchAll(/@binding\((\d+)\)\s*var<storage(?:,\s*(read|read_write))?>/g)]
       .sort((a, b) => Number(a[1]) - Number(b[1]))
       .map(([, , access]) => (access === 'read_write' ? 'storage' : 'read-only-storage'))
@@ -70,7 +75,7 @@ export class Kernel {
   }
 
   /**
-   * Encodes one dispatch; of `half` where a binding is of f16.
+   * Encodes one dispatch, or several where it is split; of `half` where a binding is of f16.
    * @param params a value for each field of the kernel's `Params`
    * @param bindings the kernel's storage buffers, in order
    * @param workgroups how many in x, y, z
@@ -83,10 +88,10 @@ export class Kernel {
   ): void {
     const [x, y = 1, z = 1] = workgroups
     if (x === 0 || y === 0 || z === 0) return
-    const most = device.limits.maxComputeWorkgroupsPerDimension
-    if (x > most || y > most || z > most)
+    const limit = device.limits.maxComputeWorkgroupsPerDimension
+    if (x > limit || y > limit || z > limit)
       throw new GpuError(
-        `kernel ${this.name} on ${shapesOf(bindings)} takes ${show([x, y, z])} workgroups, this adapter ${most} a dimension: lower the batch size or the image size`,
+        `kernel ${this.name} on ${shapesOf(bindings)} takes ${show([x, y, z])} workgroups, this adapter ${limit} a dimension: lower the batch size or the image size`,
       )
     if (bindings.length !== this.#access.length)
       throw new Error(`kernel ${this.name} has ${this.#access.length} storage bindings, ${bindings.length} given`)
@@ -110,14 +115,20 @@ export class Kernel {
       return
     }
     const compiled = this.#on(device)
-    device.dispatch({
-      pipeline: compiled.pipeline,
-      bindGroup: compiled.bindGroup(bindings),
-      params: this.#pack(params),
-      workgroups: [x, y, z],
-      kernel: this.name,
-      shapes: shapesOf(bindings),
-    })
+    const shapes = shapesOf(bindings)
+    const most = this.#splits ? device.pace.groupsOf(`${this.name} ${shapes}`) : Infinity
+    const alone = x * y > most
+    for (const { first, workgroups } of split([x, y, z], most))
+      device.dispatch({
+        pipeline: compiled.pipeline,
+        bindGroup: compiled.bindGroup(bindings),
+        params: this.#pack(params, first),
+        workgroups,
+        kernel: this.name,
+        shapes,
+        groups: this.#splits ? workgroups[0] * workgroups[1] : 1,
+        alone,
+      })
   }
 
   /**
@@ -139,10 +150,10 @@ export class Kernel {
     return compiled
   }
 
-  #pack(params: Readonly<Record<string, number>>): Uint32Array<ArrayBuffer> {
+  #pack(params: Readonly<Record<string, number>>, firstGroup: number): Uint32Array<ArrayBuffer> {
     const bytes = new DataView(new ArrayBuffer(paramBytes(this.#params.length)))
     this.#params.forEach(([field, type], i) => {
-      const value = params[field]
+      const value = field === 'firstGroup' ? firstGroup : params[field]
       if (value === undefined) throw new Error(`kernel ${this.name}: no value for its parameter '${field}'`)
       if (type === 'f32') bytes.setFloat32(i * 4, value, true)
       else bytes.setUint32(i * 4, value, true)
@@ -238,6 +249,19 @@ export function spread(device: Device, count: number, size: number): [x: number,
   const groups = Math.ceil(count / size)
   const x = Math.min(groups, device.limits.maxComputeWorkgroupsPerDimension)
   return [x, x && Math.ceil(groups / x)]
+}
+
+type Workgroups = readonly [x: number, y: number, z: number]
+
+/** Parts of at most `most` workgroups, or of whole lines of x where that is more than one; z stays whole. */
+function* split([x, y, z]: Workgroups, most: number): Generator<{ first: number; workgroups: Workgroups }> {
+  const groups = x * y
+  if (groups <= most) return yield { first: 0, workgroups: [x, y, z] }
+  const part = most < x ? most : most - (most % x)
+  for (let first = 0; first < groups; first += part) {
+    const count = Math.min(part, groups - first)
+    yield { first, workgroups: count < x ? [count, 1, z] : [x, count / x, z] }
+  }
 }
 
 const shapesOf = (bindings: readonly Binding[]): string => bindings.map(({ shape }) => `[${shape}]`).join(' ')

@@ -37,8 +37,8 @@ export function groupedWeight(layout: Conv2dLayout, x: Tensor, dy: Tensor): Tens
   const params = paramsOf(layout)
   const size = shape.reduce((product, extent) => product * extent)
   return sumInSlices(device, shape, params.rows, Math.ceil(size / GROUP), (parts, slices, sliceRows) => {
-    const workgroups = spread(device, size, GROUP)
-    weightKernel.run(device, { ...params, size, sliceRows }, [x, dy, parts], [...workgroups, slices])
+    const workgroups = spread(device, size * slices, GROUP)
+    weightKernel.run(device, { ...params, size, slices, sliceRows }, [x, dy, parts], workgroups)
   })
 }
 
@@ -46,5 +46,5 @@ function paramsOf({ images, groups, ...layout }: Conv2dLayout) {
   const { channels, outputs, outHeight, outWidth } = layout
   const rows = images * outHeight * outWidth
   const inGroup = { groupChannels: channels / groups, groupOutputs: outputs / groups }
-  return { ...layout, ...inGroup, rows, sliceRows: rows, ...epilogueFlags({}) }
+  return { ...layout, ...inGroup, rows, slices: 1, sliceRows: rows, ...epilogueFlags({}) }
 }

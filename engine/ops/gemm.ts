@@ -139,17 +139,16 @@ export function gemmBy(kernels: Kernels, product: Gemm): void {
   const geometry = { rows, depth, columns, columnTiles, tiles, slices, sliceDepth, ...patches, ...placement }
   const params = { ...geometry, ...epilogueFlags(product) }
   const bindings = [...epilogueBindings(product, weight), out]
-  const workgroups = spread(device, tiles, 1)
   if (!sliced || slices === 1) {
     const kernel = product.transposed ? transposed : straight
-    kernel.run(device, params, [x, weight, ...bindings], workgroups)
+    kernel.run(device, params, [x, weight, ...bindings], spread(device, tiles, 1))
     return
   }
   scope(() => {
     const parts = empty(device, [slices, rows, columns])
     const kernel = product.transposed ? sliced.transposed : sliced.straight
     const nothing = { ...geometry, ...epilogueFlags({}) }
-    kernel.run(device, nothing, [x, weight, ...epilogueBindings({}, weight), parts], [...workgroups, slices])
+    kernel.run(device, nothing, [x, weight, ...epilogueBindings({}, weight), parts], spread(device, tiles * slices, 1))
     joinKernel.run(device, params, [parts, weight, ...bindings], spread(device, rows * columns, 64))
   })
 }
@@ -251,8 +250,8 @@ function sumOverRows({ overRows, tile }: Kernels, product: Omit<GemmOverRows, 's
   const tiles = Math.ceil(elements / tile.rows) * columnTiles
   const sum = () =>
     sumInSlices(device, [tapsH * tapsW, channels, columns], rows, tiles, (parts, slices, sliceRows) => {
-      const params = { ...patches, elements, columns, rows, sliceRows, channels, columnTiles, tiles }
-      overRows!.run(device, params, [x, dy, parts], [...spread(device, tiles, 1), slices])
+      const params = { ...patches, elements, columns, rows, slices, sliceRows, channels, columnTiles, tiles }
+      overRows!.run(device, params, [x, dy, parts], spread(device, tiles * slices, 1))
     })
   const taps = product.patches.tapsH * product.patches.tapsW
   if (tapsH * tapsW === taps) return sum()

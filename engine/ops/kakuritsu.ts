@@ -5,7 +5,7 @@
 import { noGrad, record } from '../autograd.ts'
 import type { Device } from '../device.ts'
 import { ShapeError, show } from '../errors.ts'
-import { type Constants, Kernel } from '../kernel.ts'
+import { type Constants, Kernel, spread } from '../kernel.ts'
 import { type Key, keyWords, probabilityBits } from '../random.ts'
 import weightSource from '../shaders/kakuritsu_backward_weight.wgsl'
 import xSource from '../shaders/kakuritsu_backward_x.wgsl'
@@ -125,7 +125,7 @@ class MaskedKernel {
     const wholeVectors = params.inputs % 4 === 0 && params.cells % 4 === 0
     this.#form(sharing, wholeVectors ? 'vectors' : 'scalars')
       .with({ THREADS: threads, ALL_DIGITS: String(params.p !== HALF), ...constants })
-      .run(device, params, bindings, [along, Math.ceil(across / threads)])
+      .run(device, { ...params, along }, bindings, spread(device, along * Math.ceil(across / threads), 1))
   }
 
   #form(sharing: Sharing, reads: 'vectors' | 'scalars'): Kernel {

@@ -12,7 +12,7 @@
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = (group.y * groups.x + group.x) * 64 + lane;
+  let i = (params.firstGroup + group.y * groups.x + group.x) * 64 + lane;
   if (i >= params.size) { return; }
   let channel = i % params.channels;
   let pixel = i / params.channels;

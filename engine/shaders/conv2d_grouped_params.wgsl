@@ -1,4 +1,4 @@
-// What the kernels of grouped convolution are told. `size` is how many threads have work.
+// What the kernels of grouped convolution are told. `size` is how many threads have work, in each slice of a sum.
 
 struct Params {
   size: u32,
@@ -9,5 +9,6 @@ struct Params {
   // Of gemm_epilogue.wgsl, which follows the forward kernel.
   hasScale: u32, hasBias: u32, hasResidual: u32, relu: u32,
   // Rows (output pixels) that there are, and that one slice of the weight's gradient sums.
-  rows: u32, sliceRows: u32,
+  rows: u32, slices: u32, sliceRows: u32,
+  firstGroup: u32,
 }

@@ -4,7 +4,7 @@
 //   dy:  [images, outHeight, outWidth, outputs]
 //   out: [slices, kernelHeight, kernelWidth, groupChannels, outputs], size floats to a slice; slice s sums rows
 //        [s, s + 1) · sliceRows of dy
-// A thread makes one element of one slice; group.z is the slice.
+// A thread makes one element of one slice; slices follow each other.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -13,15 +13,17 @@
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = (group.y * groups.x + group.x) * 64 + lane;
-  if (i >= params.size) { return; }
+  let index = (params.firstGroup + group.y * groups.x + group.x) * 64 + lane;
+  let slice = index / params.size;
+  let i = index % params.size;
+  if (slice >= params.slices) { return; }
   let output = i % params.outputs;
   let channel = output / params.groupOutputs * params.groupChannels + i / params.outputs % params.groupChannels;
   let tap = i / (params.outputs * params.groupChannels);
   let tapH = i32(tap / params.kernelWidth * params.dilation) - i32(params.padding);
   let tapW = i32(tap % params.kernelWidth * params.dilation) - i32(params.padding);
 
-  let first = group.z * params.sliceRows;
+  let first = slice * params.sliceRows;
   let last = min(params.rows, first + params.sliceRows);
   var oh = first / params.outWidth % params.outHeight;
   var ow = first % params.outWidth;
@@ -38,5 +40,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if (ow == params.outWidth) { ow = 0; oh++; }
     if (oh == params.outHeight) { oh = 0; image++; }
   }
-  out[group.z * params.size + i] = sum;
+  out[slice * params.size + i] = sum;
 }

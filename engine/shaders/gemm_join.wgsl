@@ -18,7 +18,7 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let size = params.rows * params.columns;
-  let i = (group.y * groups.x + group.x) * 64 + lane;
+  let i = (params.firstGroup + group.y * groups.x + group.x) * 64 + lane;
   if (i >= size) { return; }
   var sum = 0.0;
   for (var slice = 0u; slice < params.slices; slice++) { sum += parts[slice * size + i]; }

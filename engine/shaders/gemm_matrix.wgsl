@@ -34,7 +34,7 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
   @builtin(subgroup_id) subgroup: u32,
 ) {
-  let tile = group.y * groups.x + group.x;
+  let tile = params.firstGroup + group.y * groups.x + group.x;
   if (tile >= params.tiles) { return; }
   let firstRow = tile / params.columnTiles * TILE;
   let firstColumn = tile % params.columnTiles * TILE;

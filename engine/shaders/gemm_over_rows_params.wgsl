@@ -10,5 +10,6 @@ struct Params {
   rows: u32, sliceRows: u32,
   channels: u32, height: u32, width: u32, gridHeight: u32, gridWidth: u32,
   step: i32, offsetH: i32, offsetW: i32, tapStep: i32, tapsW: u32,
-  columnTiles: u32, tiles: u32,
+  columnTiles: u32, tiles: u32, // tiles of a slice
+  slices: u32, firstGroup: u32,
 }

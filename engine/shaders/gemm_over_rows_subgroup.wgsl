@@ -16,8 +16,10 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let tile = group.y * groups.x + group.x;
-  if (tile >= params.tiles) { return; }
+  let index = params.firstGroup + group.y * groups.x + group.x;
+  let slice = index / params.tiles;
+  let tile = index % params.tiles;
+  if (slice >= params.slices) { return; }
   let firstElement = tile / params.columnTiles * 32;
   let quad = tile % params.columnTiles * 16 + lane;
   let quads = params.columns / 4;
@@ -36,8 +38,8 @@ fn main(
   // One loop, not a loop over lines around one over their pixels: a driver that keeps sums on the stack copies them all
   // whenever it enters or leaves a loop.
   var sums: array<array<Row, 8>, 4>;
-  let last = min(params.rows, (group.z + 1) * params.sliceRows);
-  var row = group.z * params.sliceRows;
+  let last = min(params.rows, (slice + 1) * params.sliceRows);
+  var row = slice * params.sliceRows;
   // The output pixel of `row`, counted on from line to line: a division takes a CPU longer than a step of the sum.
   let line = row / params.gridWidth;
   var outW = row % params.gridWidth;
@@ -76,7 +78,7 @@ fn main(
   for (var i = 0u; i < 32; i++) {
     let element = firstElement + i;
     if (element >= params.elements) { break; }
-    let at = (group.z * params.elements + element) * quads + quad;
+    let at = (slice * params.elements + element) * quads + quad;
     for (var v = 0u; v < 2; v++) {
       // Lane i / 4 loaded element i, as component i % 4.
       if (quad + 8 * v < quads) { out[at + 8 * v] = results[i % 4][i / 4][v]; }

@@ -32,11 +32,12 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let tile = group.y * groups.x + group.x;
-  if (tile >= params.tiles) { return; }
+  let index = params.firstGroup + group.y * groups.x + group.x;
+  let slice = index / params.tiles;
+  let tile = index % params.tiles;
+  if (slice >= params.slices) { return; }
   let firstElement = tile / params.columnTiles * TILE;
   let firstColumn = tile % params.columnTiles * TILE;
-  let slice = group.z;
   let last = min(params.rows, (slice + 1) * params.sliceRows);
 
   // This thread stages, of every step, row `thread / 16` of elements and columns `thread % 16 + 16 i`.

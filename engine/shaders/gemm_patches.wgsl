@@ -18,7 +18,7 @@ struct Params {
   tapsH: u32, tapsW: u32, tapStep: i32,
   kernelWidth: u32, firstTapH: u32, firstTapW: u32, weightTapStep: u32,
   outHeight: u32, outWidth: u32, outStep: u32, outOffsetH: u32, outOffsetW: u32,
-  columnTiles: u32, tiles: u32,
+  columnTiles: u32, tiles: u32, firstGroup: u32,
   slices: u32, sliceDepth: u32, // of the depth, all taps and channels in one, where a kernel takes it in slices
   hasScale: u32, hasBias: u32, hasResidual: u32, relu: u32,
 }

@@ -20,7 +20,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let tile = group.y * groups.x + group.x;
+  let tile = params.firstGroup + group.y * groups.x + group.x;
   if (tile >= params.tiles) { return; }
   let firstRow = tile / params.columnTiles * 32;
   let part = tile % params.columnTiles * 8 * PARTS + lane;

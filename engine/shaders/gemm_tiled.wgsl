@@ -3,7 +3,7 @@
 //
 // For any device and any size. A workgroup makes a tile of 16 ROWS rows × 64 columns, a thread ROWS × 4 of it: rows
 // threadRow + 16 i, columns threadColumn + 16 j. The depth, all taps and channels in one, goes by in steps of DEPTH,
-// for which the workgroup stages both operands in its memory. group.z counts slices of sliceDepth, a multiple of DEPTH.
+// for which the workgroup stages both operands in its memory. Slices of sliceDepth, a multiple of DEPTH, follow each other.
 // Where there are several, out is [slices, rows, columns], floats (`Stored`), and nothing follows: gemm_join.wgsl goes on.
 //
 //   TRANSPOSED: 0 for a weight [taps, depth, columns], 1 for [taps, columns, depth]
@@ -42,8 +42,10 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let tile = group.y * groups.x + group.x;
-  if (tile >= params.tiles) { return; }
+  let index = params.firstGroup + group.y * groups.x + group.x;
+  let slice = index / params.tiles;
+  let tile = index % params.tiles;
+  if (slice >= params.slices) { return; }
   let firstRow = tile / params.columnTiles * 16 * ROWS;
   let firstColumn = tile % params.columnTiles * TILE;
   let alongDepth = thread % DEPTH;
@@ -53,9 +55,9 @@ fn main(
   var origins: array<Origin, ROWS>;
   for (var i = 0u; i < ROWS; i++) { origins[i] = originOf(min(firstRow + across + 16 * i, params.rows - 1)); }
 
-  let depth = min(params.tapsH * params.tapsW * params.depth, (group.z + 1) * params.sliceDepth);
+  let depth = min(params.tapsH * params.tapsW * params.depth, (slice + 1) * params.sliceDepth);
   var sums: array<vec4f, ROWS>;
-  for (var start = group.z * params.sliceDepth; start < depth; start += DEPTH) {
+  for (var start = slice * params.sliceDepth; start < depth; start += DEPTH) {
     let k = start + alongDepth;
     let tap = k / params.depth;
     let channel = k % params.depth;
@@ -99,7 +101,7 @@ fn main(
   for (var i = 0u; i < ROWS; i++) {
     let row = firstRow + thread / 16 + 16 * i;
     if (row >= params.rows) { break; }
-    let first = select(outPixel(row), group.z * params.rows + row, params.slices > 1) * params.columns;
+    let first = select(outPixel(row), slice * params.rows + row, params.slices > 1) * params.columns;
     let sum = sums[i];
     // Again a count that is not constant, for the sake of the compiler.
     let last = min(params.columns, firstColumn + TILE);

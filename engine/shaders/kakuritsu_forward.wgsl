@@ -10,6 +10,8 @@ struct Params {
   batch: u32, inputs: u32, cells: u32,
   first_sample: u32, // which sample of the step row 0 is
   p: u32, key0: u32, key1: u32, key2: u32, key3: u32,
+  along: u32, // workgroups in a line; lines go across
+  firstGroup: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -51,10 +53,16 @@ fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let quad = wg.y * THREADS + thread;
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = params.firstGroup + wg.y * groups.x + wg.x;
+  let along = index % params.along;
+  let quad = index / params.along * THREADS + thread;
   let column = min(quad, (params.cells - 1u) / 4u);
-  let group = params.first_sample / 16u + wg.x * SAMPLE_GROUPS;
+  let group = params.first_sample / 16u + along * SAMPLE_GROUPS;
   // Wraps below zero where an earlier part of the step has the group's first samples; such rows are beyond the batch.
   let row = 16u * group - params.first_sample;
 

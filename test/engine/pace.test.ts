@@ -1,7 +1,7 @@
-/** Command buffers that take long are split; those of a fast GPU are not. */
+/** Command buffers, and dispatches, that take long are split; those of a fast GPU are not. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Device, Tensor } from '../../engine/index.ts'
+import { Device, matmul, scope, Tensor } from '../../engine/index.ts'
 import { Kernel } from '../../engine/kernel.ts'
 import { Pace } from '../../engine/pace.ts'
 import addSource from '../../engine/shaders/add.wgsl'
@@ -23,7 +23,6 @@ test('halves what takes longer than half a second, to one dispatch, and doubles 
     Array.from({ length: 8 }, () => step(600)),
     [64, 32, 16, 8, 4, 2, 1, 1],
   )
-  assert.is(pace.longest, 600)
   assert.is(step(300), 1)
   assert.equal(
     Array.from({ length: 8 }, () => step(50)),
@@ -41,7 +40,39 @@ test('a command buffer is timed from when the one before it was done', () => {
   assert.is(pace.dispatches, 64)
 })
 
-test('a device sends fewer dispatches at a time once they take long', async () => {
+test('a lone dispatch that takes long is halved, each by its name, and doubled back', () => {
+  const pace = new Pace()
+  let now = 0
+  const step = (name: string, groups: number, milliseconds: number) => {
+    const done = pace.sent(1, now, { name, groups })
+    now += milliseconds
+    done(now)
+    return pace.groupsOf(name)
+  }
+  assert.is(step('a', 1000, 400), Infinity)
+  assert.equal([step('a', 1000, 1200), step('a', 500, 600), step('a', 250, 300)], [500, 250, 250])
+  assert.is(pace.groupsOf('b'), Infinity)
+  assert.is(pace.longest, 0)
+  assert.is(step('a', 100, 50), 250, 'a rest says nothing')
+  assert.equal([step('a', 250, 50), step('a', 500, 50)], [500, 1000])
+
+  assert.is(step('b', 1, 900), Infinity, 'which cannot be split')
+  assert.is(pace.longest, 900)
+})
+
+test('parts that were sent together are halved once', () => {
+  const pace = new Pace()
+  const [first, second] = [0, 1].map((at) => pace.sent(1, at, { name: 'a', groups: 64 }))
+  first(600)
+  second(1200)
+  assert.is(pace.groupsOf('a'), 32)
+  const [third, fourth] = [0, 1].map(() => pace.sent(1, 1200, { name: 'a', groups: 32 }))
+  third(1300)
+  fourth(1400)
+  assert.is(pace.groupsOf('a'), 64)
+})
+
+test('a device sends fewer dispatches at a time once they take long, and splits one that does', async () => {
   const adapter = await openAdapter()
   const sent: number[] = []
   let slow = true
@@ -82,6 +113,18 @@ test('a device sends fewer dispatches at a time once they take long', async () =
   assert.is(await submits(), 1)
   await new Promise((resolve) => setTimeout(resolve, 50))
   assert.is(await submits(), 2)
+
+  const [left, right] = [Tensor.zeros(device, [130, 33]), Tensor.zeros(device, [33, 70])]
+  const parts = async () => {
+    const before = sent.length
+    scope(() => matmul(left, right))
+    await device.idle()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    return sent.length - before
+  }
+  await device.idle()
+  // Of 3 × 2 tiles.
+  assert.equal([await parts(), await parts(), await parts()], [1, 2, 6])
   slow = false
   device.destroy()
 })
