@@ -11,7 +11,9 @@ import { loadBase, saveWeights } from '../run/checkpoint.ts'
 import { evaluateStep, pipelined, trainStep } from '../run/loop.ts'
 import { addBatch, averages, noTotals } from '../run/metrics.ts'
 import { startProgress } from '../run/progress.ts'
+import { openWeights } from '../weights/formats/weights.ts'
 import { publishedFile, publishedWeights } from '../weights/pretrained.ts'
+import { isWhole } from '../weights/seal.ts'
 import type { ExperimentFolder } from './folder.ts'
 import type { BaseResult } from './results.ts'
 import type { Settings } from './study.ts'
@@ -33,16 +35,19 @@ export interface BaseOptions {
   folder: ExperimentFolder
   reading: Reading
   stopped: () => boolean
+  /** Called with each file that work could go on from, once it is written. */
+  onSave?: (file: string) => void
 }
 
 /** The base in eval mode, without its last layer; null when it was stopped while it trained. */
 export async function openBase(device: Device, options: BaseOptions): Promise<ResNet | null> {
   const { settings, folder } = options
   const trained = folder.file(`${settings.base}.safetensors`)
-  if (!folder.base() || !(settings.pretrained || existsSync(trained))) {
+  if (!folder.base() || !(settings.pretrained || (await isSound(trained)))) {
     const result = settings.pretrained ? { acc1: null, seconds: null } : await trainBase(device, trained, options)
     if (!result) return null
     folder.saveBase(result)
+    options.onSave?.(trained)
   }
   if (settings.pretrained === publishedFile(settings.base)) await publishedWeights(settings.base)
   const base = resnet(settings.base, { convOnly: true })
@@ -50,6 +55,19 @@ export async function openBase(device: Device, options: BaseOptions): Promise<Re
   setPrecision(base, settings.precision, device)
   base.to(device).eval().requiresGrad(false)
   return base
+}
+
+/** Whether a trained base is there as it was saved; says so when it is there and damaged. */
+async function isSound(file: string): Promise<boolean> {
+  if (!existsSync(file)) return false
+  try {
+    ;(await openWeights(file)).close()
+    if (isWhole(file)) return true
+    console.error(`${file} is damaged: its checksum is another; training the base anew`)
+  } catch (error) {
+    console.error(`${(error as Error).message}; training the base anew`)
+  }
+  return false
 }
 
 /** Trains a ResNet with a last layer of its own from zero, writes its weights to `file`, and measures it. */

@@ -10,6 +10,7 @@ import { Interrupt } from '../run/interrupt.ts'
 import { withLock } from '../weights/download/lock.ts'
 import { openBase } from './base.ts'
 import { collectResults } from './collect.ts'
+import { ExperimentDevice } from './device.ts'
 import { duration, type Estimate, estimate } from './estimate.ts'
 import { openFeatures } from './features.ts'
 import { ExperimentFolder } from './folder.ts'
@@ -34,7 +35,7 @@ export interface ExperimentContext {
   /** What the user typed, for the report. */
   command: string
   dryRun: boolean
-  /** Opens the device, after everything that can be refused without one. */
+  /** Opens the device, after everything that can be refused without one; and another one once that is lost. */
   open: () => Promise<Device>
   /** Does this part of the runs alone. */
   shard?: Shard
@@ -56,12 +57,16 @@ export async function runExperiment(
   const plan = planRuns(options)
   const folder = new ExperimentFolder(options.output ?? defaultOutput(options))
   const dataset = openDataset({ ...options, imageSize: options.imageSize ?? 224 })
-  const device = await open()
+  const gpu = new ExperimentDevice(async () => {
+    const device = await open()
+    startTuning(device, { repeatable: true })
+    return device
+  })
+  const device = await gpu.open()
   const interrupt = new Interrupt()
   const stopped = () => interrupt.requested
   try {
     console.log(adapterLine(describeAdapter(device)))
-    startTuning(device, { repeatable: true })
     const settings = settleExperiment(options, dataset, device)
     const begin = () => (dryRun ? undefined : folder.begin(settings, plan, command))
     if (comm) await onFirst(comm, begin)
@@ -72,7 +77,7 @@ export async function runExperiment(
     const complete = new Set(done.map(({ spec }) => spec.id))
     const pending = mine.filter(({ id }) => !complete.has(id))
     const haveBase = settings.pretrained !== null || folder.base() !== null
-    const expected = await estimate(device, settings, { pending, done, haveBase })
+    const expected = await gpu.recovering((device) => estimate(device, settings, { pending, done, haveBase }))
     if (shard) console.log(`Of ${plan.length} runs, the ${mine.length} of shard ${shard.index}/${shard.of}:`)
     printPlan(folder, settings, mine, pending, expected)
     if (dryRun) return { status: 0, report: null }
@@ -81,13 +86,14 @@ export async function runExperiment(
     const { workers, skipCorrupt } = options
     const reading = { workers, skipCorrupt, decoder: chooseDecoder(options.decoder) }
     if (pending.length > 0) {
-      const open = () => openStudy(device, { settings, dataset, folder, reading, stopped })
+      const parts = { settings, dataset, folder, reading, stopped }
+      const open = () => gpu.recovering((device, onSave) => openStudy(device, { ...parts, onSave }))
       const waiting = () => console.log('waiting for the shard that makes base and features')
       const study = shard ? await withLock(folder.file('study.lock'), open, waiting) : await open()
       if (study) {
         const view = startView(pending, expected.runs)
         try {
-          failed = (await runPlan(study, pending, { watcher: view, stopped })).failed
+          failed = (await runPlan(study, pending, { gpu, watcher: view, stopped })).failed
         } finally {
           view.end()
           study.features.train.close()
@@ -121,7 +127,7 @@ export async function runExperiment(
     return { status: failed.length > 0 ? 1 : 0, report }
   } finally {
     interrupt.close()
-    device.destroy()
+    gpu.close()
   }
 }
 

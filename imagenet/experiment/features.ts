@@ -45,7 +45,7 @@ class FeatureTable implements Features {
 export async function openFeatures(
   device: Device,
   base: ResNet,
-  { settings, dataset, folder, reading, stopped }: BaseOptions,
+  { settings, dataset, folder, reading, stopped, onSave }: BaseOptions,
 ): Promise<Study['features'] | null> {
   const { batchSize, imageSize, baseSeed: seed, views } = settings
   const common = { batchSize, imageSize, seed, ...reading }
@@ -60,7 +60,7 @@ export async function openFeatures(
   const val = new Loader(dataset.val, { ...common, shuffle: false, limit: settings.valImages })
   const weights = await weightsDigest(base)
   const open = async (loader: Loader, name: string) => {
-    const cached = new CachedFeatures(device, base, loader, { folder: folder.file('features'), name, weights })
+    const cached = new CachedFeatures(device, base, loader, { folder: folder.file('features'), name, weights, onSave })
     // Asking for a batch of each view has all of it computed.
     for (let view = 0; view < (loader.views ?? 1) && !stopped(); view++)
       for await (const _ of cached.epoch(view, { stopped })) break

@@ -75,9 +75,24 @@ export class ExperimentFolder {
     )
   }
 
-  saveResult(result: RunResult): void {
+  /** Returns the file's path. */
+  saveResult(result: RunResult): string {
+    const file = this.runFile(result.spec, 'result.json')
     makeFolder(this.file('runs', result.spec.id))
-    this.#write(this.runFile(result.spec, 'result.json'), result)
+    this.#write(file, result)
+    return file
+  }
+
+  /** The file that a run would go on from; null before it has saved one. */
+  saved(spec: RunSpec): string | null {
+    const files = ['result.json', 'state.safetensors'].map((name) => this.runFile(spec, name))
+    return files.find((file) => existsSync(file)) ?? null
+  }
+
+  /** Removes all that a run would go on from. */
+  forget(spec: RunSpec): void {
+    for (const name of ['result.json', 'state.safetensors', 'best.safetensors'])
+      rmSync(this.runFile(spec, name), { force: true })
   }
 
   /** The message of a run's last failure; null when it did not fail. */

@@ -8,7 +8,7 @@ import { evaluate, type MaskedHead, validate } from './evaluate.ts'
 import { missingEvaluations } from './folder.ts'
 import { noiseKey, type RunSpec } from './plan.ts'
 import type { EpochRecord, Evaluation, RunResult } from './results.ts'
-import { bestOf, readHead, SavedProgress } from './saved.ts'
+import { bestOf, DamagedState, readHead, SavedProgress } from './saved.ts'
 import type { Study } from './study.ts'
 import { versions } from './versions.ts'
 import { summarizeWeights } from './weights.ts'
@@ -19,6 +19,10 @@ export interface RunControls {
   /** Called after each training step. `done` of `steps` of the whole run. */
   onStep?: (done: number, steps: number) => void
   onEpoch?: (epochs: readonly EpochRecord[]) => void
+  /** Called with each file from which the run could go on, once it is written. */
+  onSave?: (file: string) => void
+  /** Tells people what happened on the way; standard error unless given. */
+  say?: (line: string) => void
   /** Seconds of training that an interruption may cost; 10 unless given. */
   saveEvery?: number
 }
@@ -28,11 +32,25 @@ const SAVE_EVERY = 10
 
 /**
  * Trains a head unless that was done before, then makes the evaluations that its result lacks, each saved when it is made.
+ * Where what it would go on from is damaged, it says so and begins anew.
  * @returns its result; null when it was stopped
  * @throws Error when the head diverges
  */
 export async function runOne(study: Study, spec: RunSpec, controls: RunControls = {}): Promise<RunResult | null> {
-  const { stopped = () => false } = controls
+  try {
+    return await goOn(study, spec, controls)
+  } catch (error) {
+    if (!(error instanceof DamagedState)) throw error
+    const { say = console.error } = controls
+    say(`${error.message}; training ${spec.id} anew`)
+    study.folder.forget(spec)
+    return goOn(study, spec, controls)
+  }
+}
+
+/** `runOne`. @throws DamagedState */
+async function goOn(study: Study, spec: RunSpec, controls: RunControls): Promise<RunResult | null> {
+  const { stopped = () => false, onSave = () => {} } = controls
   const generator = new Generator(spec.seed)
   const { width } = study.features.train
   const exp = head(spec.head.arch, { ...spec.head, features: width, classes: study.settings.classes, generator })
@@ -50,7 +68,7 @@ export async function runOne(study: Study, spec: RunSpec, controls: RunControls 
       if (!made) return null
       const others: Evaluation[] = result.evaluations.filter(({ noise }) => noiseKey(noise) !== noiseKey(made.noise))
       result = { ...result, evaluations: [...others, made] }
-      study.folder.saveResult(result)
+      onSave(study.folder.saveResult(result))
     }
     return result
   } finally {
@@ -63,7 +81,7 @@ async function trainHead(
   study: Study,
   spec: RunSpec,
   masked: MaskedHead,
-  { stopped, onStep, onEpoch, saveEvery = SAVE_EVERY }: RunControls & { stopped: () => boolean },
+  { stopped, onStep, onEpoch, onSave = () => {}, saveEvery = SAVE_EVERY }: RunControls & { stopped: () => boolean },
 ): Promise<RunResult | null> {
   const { device, settings, features, folder } = study
   const { exp, generator } = masked
@@ -96,7 +114,7 @@ async function trainHead(
       if (bestOf(records).epoch === epoch) progress.best = await exp.stateDict()
       onEpoch?.(records)
       if (performance.now() - saved > saveEvery * 1000) {
-        await progress.save(records)
+        onSave(await progress.save(records))
         saved = performance.now()
       }
     }
@@ -115,6 +133,6 @@ async function trainHead(
     versions: versions(),
   }
   progress.finish()
-  folder.saveResult(result)
+  onSave(folder.saveResult(result))
   return result
 }

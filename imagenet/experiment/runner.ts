@@ -1,4 +1,5 @@
 /** Works through a plan: what is complete is left alone, what fails does not stop the rest. */
+import type { ExperimentDevice } from './device.ts'
 import type { ExperimentFolder } from './folder.ts'
 import { missingEvaluations } from './folder.ts'
 import { runOne } from './head_run.ts'
@@ -13,6 +14,14 @@ export interface Watcher {
   epochEnded(spec: RunSpec, epochs: readonly EpochRecord[]): void
   finished(spec: RunSpec, result: RunResult): void
   failed(spec: RunSpec, error: Error): void
+  /** Something happened to a run that goes on. */
+  noted(spec: RunSpec, line: string): void
+}
+
+export interface WorkOptions {
+  gpu: ExperimentDevice
+  watcher: Watcher
+  stopped: () => boolean
 }
 
 export interface Worked {
@@ -28,26 +37,31 @@ export const completeRuns = (folder: ExperimentFolder, plan: readonly RunSpec[])
   })
 
 /**
- * Runs one after the other; each leaves its result or its error in its folder.
+ * Runs one after the other, going on with one whose device was lost; each leaves its result or its error in its folder.
  * @param plan the runs that are to be done here: all that are not complete, or a part of them
  * @param run `runOne`, unless a test has another
  */
 export async function runPlan(
-  study: Study,
+  study: Omit<Study, 'device'>,
   plan: readonly RunSpec[],
-  { watcher, stopped }: { watcher: Watcher; stopped: () => boolean },
+  { gpu, watcher, stopped }: WorkOptions,
   run: typeof runOne = runOne,
 ): Promise<Worked> {
   const failed: RunSpec[] = []
   for (const spec of plan) {
     if (stopped()) break
     watcher.started(spec)
+    const controls = {
+      stopped,
+      onStep: (done: number, steps: number) => watcher.stepped(spec, done, steps),
+      onEpoch: (epochs: readonly EpochRecord[]) => watcher.epochEnded(spec, epochs),
+      say: (line: string) => watcher.noted(spec, line),
+    }
     try {
-      const result = await run(study, spec, {
-        stopped,
-        onStep: (done, steps) => watcher.stepped(spec, done, steps),
-        onEpoch: (epochs) => watcher.epochEnded(spec, epochs),
-      })
+      const result = await gpu.recovering(
+        (device, onSave) => run({ ...study, device }, spec, { ...controls, onSave }),
+        { from: study.folder.saved(spec), say: controls.say },
+      )
       if (!result) break
       study.folder.noteFailure(spec, null)
       watcher.finished(spec, result)

@@ -1,6 +1,7 @@
 /** A run's weights and progress as files. */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { GpuError } from '../../engine/index.ts'
 import {
   decodeCheckpoint,
   encodeCheckpoint,
@@ -11,8 +12,8 @@ import {
   type StepLR,
   writeSafetensors,
 } from '../../nn/index.ts'
-import { UsageError } from '../errors.ts'
 import { writeFileAtomic } from '../files.ts'
+import { isWhole, seal, UNSEALED } from '../weights/seal.ts'
 import type { ExperimentFolder } from './folder.ts'
 import type { RunSpec } from './plan.ts'
 import type { EpochRecord } from './results.ts'
@@ -24,11 +25,26 @@ type State = ReadonlyMap<string, SavedTensor>
 export const bestOf = (records: readonly EpochRecord[]): EpochRecord =>
   records.reduce((best, record) => (record.val.acc1 > best.val.acc1 ? record : best))
 
-/** The weights of a run's best epoch. @throws UsageError when they are not there */
-export function readHead(folder: ExperimentFolder, spec: RunSpec): State {
-  const file = folder.runFile(spec, 'best.safetensors')
-  if (!existsSync(file)) throw new UsageError(`${file} is missing: remove ${dirname(file)} to train it anew`)
-  return readSafetensors(readFileSync(file)).tensors
+/** What a run has saved is not what it saved. */
+export class DamagedState extends Error {
+  override name = 'DamagedState'
+}
+
+/** The weights of a run's best epoch. @throws DamagedState */
+export const readHead = (folder: ExperimentFolder, spec: RunSpec): State =>
+  readSealed(folder.runFile(spec, 'best.safetensors'), (content) => readSafetensors(content).tensors)
+
+/** What `use` makes of a file. @throws DamagedState when it is not as it was sealed, or `use` throws */
+function readSealed<T>(file: string, use: (content: Uint8Array) => T): T {
+  if (!existsSync(file)) throw new DamagedState(`${file} is missing`)
+  if (!isWhole(file)) throw new DamagedState(`${file} is damaged: its checksum is another`)
+  const content = readFileSync(file)
+  try {
+    return use(content)
+  } catch (error) {
+    if (error instanceof GpuError || error instanceof DamagedState) throw error
+    throw new DamagedState(`${file} is damaged: ${(error as Error).message}`)
+  }
 }
 
 /**
@@ -53,23 +69,22 @@ export class SavedProgress {
 
   /**
    * Takes up what `save` left; the epochs that are done, none when there is nothing.
-   * @throws UsageError when it is damaged
+   * @throws DamagedState, some of it taken up perhaps
    */
   load(): EpochRecord[] {
     if (!existsSync(this.#file)) return []
-    try {
-      const { info, model, optimizer, scheduler } = decodeCheckpoint(readFileSync(this.#file))
+    return readSealed(this.#file, (content) => {
+      const { info, model, optimizer, scheduler } = decodeCheckpoint(content)
       this.best = readHead(this.#study.folder, this.#spec)
       this.#parts.model.loadStateDict(model)
       this.#parts.optimizer.loadStateDict(optimizer)
       this.#parts.scheduler.loadStateDict(scheduler)
       return info.options.records as EpochRecord[]
-    } catch (error) {
-      throw new UsageError(`${this.#file}: ${(error as Error).message}; remove it to train this head anew`)
-    }
+    })
   }
 
-  async save(records: readonly EpochRecord[]): Promise<void> {
+  /** Returns the path of the state. */
+  async save(records: readonly EpochRecord[]): Promise<string> {
     this.#saveBest()
     const { settings, features } = this.#study
     const { head, seed } = this.#spec
@@ -85,7 +100,8 @@ export class SavedProgress {
       totals: {},
       options: { records },
     }
-    writeFileAtomic(this.#file, await encodeCheckpoint(info, this.#parts))
+    writeFileAtomic(this.#file, seal(await encodeCheckpoint(info, this.#parts, UNSEALED)))
+    return this.#file
   }
 
   /** Of a trained head, the weights stay. */
@@ -97,6 +113,6 @@ export class SavedProgress {
   #saveBest(): void {
     const file = this.#study.folder.runFile(this.#spec, 'best.safetensors')
     mkdirSync(dirname(file), { recursive: true })
-    writeFileAtomic(file, writeSafetensors(this.best, { format: 'pt' }))
+    writeFileAtomic(file, seal(writeSafetensors(this.best, { format: 'pt', ...UNSEALED })))
   }
 }

@@ -30,6 +30,9 @@ function plainView(runs: number): View {
     failed(spec, error) {
       console.error(`${spec.id}: failed: ${error.message} (${++ended} of ${runs} runs)`)
     },
+    noted(spec, line) {
+      console.error(`${spec.id}: ${line}`)
+    },
     end() {},
   }
 }
@@ -145,6 +148,13 @@ class LiveView implements View {
 
   failed(spec: RunSpec, error: Error): void {
     this.#state.failed(spec, error)
+    this.#draw()
+  }
+
+  /** Lines stay above the picture. */
+  noted(spec: RunSpec, line: string): void {
+    this.#update.clear()
+    console.error(`${spec.id}: ${line}`)
     this.#draw()
   }
 

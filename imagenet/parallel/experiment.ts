@@ -20,10 +20,21 @@ export async function experimentDistributed(
   const launched = launchedBy()
   if (!launched?.size || launched.size === 1) return runExperiment(options, { ...context, open: () => open({ gpu }) })
   let outcome: Outcome = { status: 0, report: null }
-  const prepare = async () => open({ gpu: await placeRank({ ...launched, shareGpu, gpu }) })
+  // Once it is placed, a rank sees its own adapter alone.
+  let place: string | undefined
+  const prepare = async () => {
+    place ??= await placeRank({ ...launched, shareGpu, gpu })
+    return open({ gpu: place })
+  }
   const work: Parameters<typeof asRank<Device>>[3] = async (comm, device) => {
     await refuseDifferences(comm, { ...versions(), ...options })
-    outcome = await runExperiment(options, { ...context, open: async () => device, comm })
+    let prepared: Device | null = device
+    const openNext = async () => {
+      const next = prepared ?? (await prepare())
+      prepared = null
+      return next
+    }
+    outcome = await runExperiment(options, { ...context, open: openNext, comm })
     return outcome.status
   }
   const status = await asRank(launched, DISTRIBUTED_DEFAULTS.rankTimeout, prepare, work, 'experiment')

@@ -204,9 +204,9 @@ export function loadBaseFrom(base: Module, { file, tensors }: WeightsFile): void
   refuseMisfits(file, () => (base instanceof ResNet ? loadWeights(base, tensors) : base.loadStateDict(tensors)))
 }
 
-/** Writes a module's state as a safetensors file. */
+/** Writes a module's state as a safetensors file, with a checksum. */
 export async function saveWeights(file: string, module: Module): Promise<void> {
-  writeFileAtomic(file, writeSafetensors(await module.stateDict(), { format: 'pt' }))
+  writeFileAtomic(file, seal(writeSafetensors(await module.stateDict(), { format: 'pt', ...UNSEALED })))
 }
 
 /** Whatever is wrong with a file's content is wrong use of that file. */

@@ -195,20 +195,18 @@ export async function* pipelined<T, R>(
       failures.push(error)
     }
   }
-  try {
-    for await (const item of given()) {
-      if (stopped()) break
-      if (pause?.due()) {
-        while (underWay.length) yield await underWay.shift()!
-        await pause.run()
-      }
-      underWay.push(work(item))
-      if (underWay.length > STEPS_IN_FLIGHT) yield await underWay.shift()!
+  for await (const item of given()) {
+    if (stopped()) break
+    if (pause?.due()) {
+      while (underWay.length) yield await underWay.shift()!
+      await pause.run()
     }
-    while (underWay.length) yield await underWay.shift()!
-  } finally {
-    // Whoever leaves early, or fails, must not leave a rejection that nobody hears.
-    for (const result of underWay) result.catch(() => {})
+    const result = work(item)
+    // One that fails before its turn, or after somebody left early, is no rejection that nobody hears.
+    result.catch(() => {})
+    underWay.push(result)
+    if (underWay.length > STEPS_IN_FLIGHT) yield await underWay.shift()!
   }
+  while (underWay.length) yield await underWay.shift()!
   if (failures.length > 0) throw failures[0]
 }

@@ -9,15 +9,22 @@ const MOST_LOSSES = 3
 /** Milliseconds before the first new attempt; a driver that was reset is not there at once. */
 const PAUSE = 500
 
+export interface RecoveryOptions {
+  /** The checkpoint that the first attempt goes on from; null: none is there yet. */
+  from?: string | null
+  /** Tells people of a loss. */
+  say?: (line: string) => void
+}
+
 /**
  * Makes attempts until one ends by itself: after the GPU device was lost the next one goes on from the last checkpoint.
  * @param attempt a run, from a checkpoint, or null from its start; calls `saved` with each checkpoint it writes
  * @throws GpuError when the device was lost too often with nothing gained in between, with all that was tried
  */
-export async function recovering(
-  attempt: (from: string | null, saved: (file: string) => void) => Promise<number>,
-): Promise<number> {
-  let from: string | null = null
+export async function recovering<T>(
+  attempt: (from: string | null, saved: (file: string) => void) => Promise<T>,
+  { from = null, say = console.error }: RecoveryOptions = {},
+): Promise<T> {
   const losses: string[] = []
   for (;;)
     try {
@@ -33,7 +40,7 @@ export async function recovering(
         throw new GpuError(
           `given up after ${losses.length} losses without progress from ${where}: ${losses.join('; ')}`,
         )
-      console.error(`${error.message}; going on, on a new one, from ${where}`)
+      say(`${error.message}; going on, on a new one, from ${where}`)
       await sleep(PAUSE * losses.length)
     }
 }

@@ -27,6 +27,8 @@ export interface CacheOptions {
   readonly microBatch?: number
   /** What people are told: that features are computed, and why. */
   readonly say?: (line: string) => void
+  /** Called with the file of the features once more of them are in it. */
+  readonly onSave?: (file: string) => void
 }
 
 /**
@@ -163,6 +165,7 @@ export class CachedFeatures {
         row++
         if (row - chunkStart < CHUNK_ROWS && row < end) continue
         store.write(chunkStart, chunk, skipped)
+        this.#options.onSave?.(store.file)
         chunkStart = row
         skipped = []
         chunk = new Float32Array(Math.min(CHUNK_ROWS, end - row) * this.width)

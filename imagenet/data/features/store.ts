@@ -56,6 +56,8 @@ export interface RowRange {
 const readAsync = promisify(read)
 
 export class FeatureStore {
+  /** The one that holds the rows. */
+  readonly file: string
   readonly rows: number
   readonly width: number
   /** Chunks that did not have their checksum when the store was opened. */
@@ -81,7 +83,8 @@ export class FeatureStore {
     const none = new Array<null>(chunkCount).fill(null)
     this.#manifest = { ...head, chunks: isOurs ? chunks.map((chunk) => (isChunk(chunk) ? chunk : null)) : none }
     makeFolder(dirname(file))
-    this.#fd = openSync(`${file}.f32`, constants.O_RDWR | constants.O_CREAT)
+    this.file = `${file}.f32`
+    this.#fd = openSync(this.file, constants.O_RDWR | constants.O_CREAT)
     ftruncateSync(this.#fd, rows * width * Float32Array.BYTES_PER_ELEMENT)
     this.damaged = this.#verify()
   }

@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { collectResults } from '../../../imagenet/experiment/collect.ts'
+import { ExperimentDevice } from '../../../imagenet/experiment/device.ts'
 import { type RunControls, runOne } from '../../../imagenet/experiment/head_run.ts'
 import type { RunSpec } from '../../../imagenet/experiment/plan.ts'
 import type { RunResult } from '../../../imagenet/experiment/results.ts'
 import { completeRuns, runPlan, type Watcher } from '../../../imagenet/experiment/runner.ts'
+import { testDevice } from '../../device.ts'
 import { removeFolder, temporaryFolder } from '../pictures.ts'
 import { planOf, SETTINGS, studyIn } from './made_up.ts'
 
@@ -87,7 +89,8 @@ for (const [i, { name, afterSteps, saveEvery, epochsLeft }] of INTERRUPTIONS.ent
     assert.not(existsSync(join(folder, broken, 'runs', K.id, 'state.safetensors')))
   })
 
-const silent: Watcher = { started() {}, stepped() {}, epochEnded() {}, finished() {}, failed() {} }
+const silent: Watcher = { started() {}, stepped() {}, epochEnded() {}, finished() {}, failed() {}, noted() {} }
+const working = { gpu: new ExperimentDevice(testDevice), watcher: silent, stopped: () => false }
 
 test('one run that fails does not end the others, and is named', async () => {
   const study = await studyIn(join(folder, 'failing'))
@@ -99,7 +102,7 @@ test('one run that fails does not end the others, and is named', async () => {
     if (spec === D) throw new Error('a logit is NaN')
     return runOne(study, spec, controls)
   }
-  const worked = await runPlan(study, plan, { watcher, stopped: () => false }, breaking)
+  const worked = await runPlan(study, plan, { ...working, watcher }, breaking)
   assert.equal(worked, { failed: [D], stopped: false })
   assert.equal(failed, [`${D.id}: a logit is NaN`])
   const results = collectResults(study.folder)
@@ -109,7 +112,7 @@ test('one run that fails does not end the others, and is named', async () => {
   )
   assert.equal(results.incomplete, [{ id: D.id, error: 'a logit is NaN' }])
 
-  await runPlan(study, [D], { watcher: silent, stopped: () => false })
+  await runPlan(study, [D], working)
   assert.equal(collectResults(study.folder).incomplete, [])
 })
 
@@ -121,19 +124,6 @@ test('a head that diverges fails, and says what to do', async () => {
     assert.unreachable()
   } catch (error) {
     assert.match((error as Error).message, /the head has diverged; lower --lr/)
-  }
-})
-
-test('damaged progress is an error that says what to do', async () => {
-  const study = await studyIn(join(folder, 'damaged'))
-  let steps = 0
-  await runOne(study, K, { onStep: () => steps++, stopped: () => steps >= 4, saveEvery: 0 })
-  writeFileSync(study.folder.runFile(K, 'state.safetensors'), 'nonsense')
-  try {
-    await runOne(study, K)
-    assert.unreachable()
-  } catch (error) {
-    assert.match((error as Error).message, /state\.safetensors: .*; remove it to train this head anew/)
   }
 })
 

@@ -51,6 +51,26 @@ test('pipelined fails where its work fails', async () => {
   assert.equal(results, [0])
 })
 
+test('pipelined hears of work that fails while it waits for the next item', async () => {
+  const slow = async function* () {
+    yield 0
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    yield 1
+  }
+  const unheard: unknown[] = []
+  const hear = (reason: unknown) => unheard.push(reason)
+  process.on('unhandledRejection', hear)
+  try {
+    for await (const _ of pipelined(slow(), () => Promise.reject(new Error('it is wrong')))) assert.unreachable()
+    assert.unreachable()
+  } catch (error) {
+    assert.is((error as Error).message, 'it is wrong')
+  } finally {
+    process.off('unhandledRejection', hear)
+  }
+  assert.equal(unheard, [])
+})
+
 test('micro-batches give the step that the whole batch gives, masks included', async () => {
   const device = await testDevice()
   const rows = new FeatureSet(
