@@ -1,4 +1,8 @@
-/** A worker seen from outside: requests, answers, and what to do when none comes. */
+/**
+ * A worker seen from outside: requests, answers, and what to do when none comes. Between answer and request its process
+ * stands still: as long as anything is awaited of Dawn, jax-js's device.lost for one, Dawn asks its driver without a
+ * pause, and takes a core from whoever's turn it is.
+ */
 import { fork } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -51,6 +55,7 @@ export class PeerProcess {
     let timer
     const message = await new Promise((resolve) => {
       this.#waiting = resolve
+      this.#signal('SIGCONT')
       this.#child.send({ request, argument })
       timer = setTimeout(() => {
         this.#fail(`${this.#name} gave no answer to '${request}' within ${Math.round(limit)} s`)
@@ -58,8 +63,13 @@ export class PeerProcess {
       }, 1000 * limit)
     })
     clearTimeout(timer)
+    this.#signal('SIGSTOP')
     if (message.error !== undefined) throw new Error(`${this.#name}: ${message.error}`)
     return message.result
+  }
+
+  #signal(name) {
+    if (process.platform !== 'win32') this.#child.kill(name) // Windows knows no such signals
   }
 
   end() {
