@@ -5,18 +5,9 @@ import { Kernel } from '../../engine/kernel.ts'
 import addSource from '../../engine/shaders/add.wgsl'
 import { openDevice } from '../../imagenet/gpu/open.ts'
 import { testDevice } from '../device.ts'
+import { rejection } from '../rejection.ts'
 
 const test = suite('device')
-
-/** What a promise is rejected with. */
-async function rejection(promise: Promise<unknown>): Promise<Error> {
-  try {
-    await promise
-  } catch (error) {
-    return error as Error
-  }
-  return assert.unreachable('nothing was thrown') as never
-}
 
 test('asks for the limits of the adapter and the features that kernels use', async () => {
   const device = await testDevice()

@@ -5,18 +5,9 @@ import { GpuError, matmul, Tensor, topkCorrect } from '../../../engine/index.ts'
 import { Kernel } from '../../../engine/kernel.ts'
 import addSource from '../../../engine/shaders/add.wgsl'
 import { openDevice } from '../../../imagenet/gpu/open.ts'
+import { rejection } from '../../rejection.ts'
 
 const test = suite('fast')
-
-/** What a promise is rejected with. */
-async function rejection(promise: Promise<unknown>): Promise<Error> {
-  try {
-    await promise
-  } catch (error) {
-    return error as Error
-  }
-  return assert.unreachable('nothing was thrown') as never
-}
 
 test('kernels do without memory that is cleared for them, again and again', async () => {
   const device = await openDevice({ fast: true })
