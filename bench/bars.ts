@@ -1,7 +1,7 @@
 /** What the kernels must hold, and whether a run of `npm run bench` and one of `npm run bench:peers` show it. */
 
-import type { Row } from './report.ts'
 import { MARKED } from './resnet152.ts'
+import type { Row } from './work.ts'
 
 /** A row of bench:peers, as its JSON has it. */
 export interface PeerResult {

@@ -16,8 +16,7 @@ import { decode } from '../imagenet/images/decode.ts'
 import { chooseDecoder, DECODERS, type DecoderName } from '../imagenet/images/decoder.ts'
 import type { Image } from '../imagenet/images/image.ts'
 import { imageSamples, Loader } from '../imagenet/index.ts'
-import type { Row } from './report.ts'
-import type { Family, Group, Work, Workbench } from './work.ts'
+import type { Family, Group, Row, Work, Workbench } from './work.ts'
 
 /** 500×375, JPEG of quality 90 with halved chroma, 110 kB. */
 const PHOTOGRAPH = 'test/fixtures/pillow/photograph.jpg'

@@ -1,24 +1,6 @@
 /** Rows of numbers, as a table on a terminal and as JSON. */
 import { ratio } from './measure.ts'
-import type { Measured } from './work.ts'
-
-export interface Row {
-  family: string
-  group: string
-  work: string
-  /** Median, seconds a run. */
-  seconds: number
-  /** Half the distance between the quartiles, as a part of the median. */
-  spread: number
-  rounds: number[]
-  flops?: number
-  bytes?: number
-  images?: number
-  /** Part of the adapter's best: of multiply-adds a second, or of bytes a second of a copy of the same tensor. */
-  share?: number
-  /** Time over that of another work of the group, the median of the rounds' ratios. */
-  ratio?: { to: string; value: number }
-}
+import type { Measured, Row } from './work.ts'
 
 /**
  * The rows of a group, in the order of its works.

@@ -8,8 +8,9 @@
 import { readFileSync } from 'node:fs'
 import { BARS, type Bar, holds, type Measurements, type PeerResult, worst } from './bars.ts'
 import type { Circumstances } from './machine.ts'
-import { duration, percent, type Row, rateOf } from './report.ts'
+import { duration, percent, rateOf } from './report.ts'
 import type { BenchFile } from './run.ts'
+import type { Row } from './work.ts'
 
 interface PeersFile extends Circumstances {
   results: PeerResult[]

@@ -14,9 +14,9 @@ import { type Circumstances, circumstances } from './machine.ts'
 import { matmulFamily } from './matmul.ts'
 import { type MeasureOptions, measure } from './measure.ts'
 import { poolFamily } from './pool.ts'
-import { type Row, rowsOf, tableHead, tableLine } from './report.ts'
+import { rowsOf, tableHead, tableLine } from './report.ts'
 import { startFamily } from './start.ts'
-import { type ElsewhereGroup, type Group, type Measured, Workbench } from './work.ts'
+import { type ElsewhereGroup, type Group, type Measured, type Row, Workbench } from './work.ts'
 
 const FAMILIES = [
   matmulFamily,

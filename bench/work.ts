@@ -4,7 +4,6 @@ import type { Shape } from '../engine/tensor.ts'
 import { hashed } from '../test/reference/hashed.ts'
 import { size } from '../test/reference/nd.ts'
 import type { Timing } from './measure.ts'
-import type { Row } from './report.ts'
 
 /** Something that is timed. */
 export interface Work {
@@ -39,6 +38,25 @@ export interface ElsewhereGroup {
 export interface Measured {
   works: Pick<Work, 'name' | 'flops' | 'bytes' | 'images' | 'against'>[]
   timings: Timing[]
+}
+
+/** What was found of one work. */
+export interface Row {
+  family: string
+  group: string
+  work: string
+  /** Median, seconds a run. */
+  seconds: number
+  /** Half the distance between the quartiles, as a part of the median. */
+  spread: number
+  rounds: number[]
+  flops?: number
+  bytes?: number
+  images?: number
+  /** Part of the adapter's best: of multiply-adds a second, or of bytes a second of a copy of the same tensor. */
+  share?: number
+  /** Time over that of another work of the group, the median of the rounds' ratios. */
+  ratio?: { to: string; value: number }
 }
 
 export interface Family {

@@ -10,6 +10,9 @@ const test = suite('house')
 /** From the ground up: each floor imports from itself and from floors before it. */
 const FLOORS = ['engine', 'nn', 'imagenet', 'bin']
 
+/** All that is no test. */
+const ROOMS = [...FLOORS, 'bench']
+
 /** Of the engine, in the same way. */
 const ENGINE = [
   'errors',
@@ -58,6 +61,19 @@ test('within the engine, imports go one way', () => {
   }
 })
 
+test('no file imports itself by way of others, types included', () => {
+  const done = new Set<string>()
+  const visit = (file: string, way: readonly string[]): void => {
+    const from = way.indexOf(file)
+    assert.is(from, -1, `a circle: ${[...way.slice(from), file].join(' → ')}`)
+    if (done.has(file)) return
+    for (const name of importsOf(file).filter((name) => /^\..*\.ts$/.test(name)))
+      visit(resolved(file, name), [...way, file])
+    done.add(file)
+  }
+  for (const room of ROOMS) for (const file of sources(room)) visit(file, [])
+})
+
 test('engine and nn run in a browser: they import no package and nothing of Node’s', async () => {
   for (const room of ['engine', 'nn']) {
     for (const file of sources(room))
@@ -69,7 +85,7 @@ test('engine and nn run in a browser: they import no package and nothing of Node
 })
 
 test('no shader text in TypeScript', () => {
-  for (const room of ['engine', 'nn', 'imagenet', 'bin', 'bench'])
+  for (const room of ROOMS)
     for (const file of sources(room).filter((name) => !name.includes('peers/')))
       assert.not.match(readFileSync(file, 'utf8'), /@compute|@workgroup_size|var<workgroup>/, file)
 })

@@ -1,8 +1,8 @@
 /** Convolution of images, as torch.nn.functional.conv2d, by implicit GEMM; in groups, directly. */
 import { record, wantsGrad } from '../autograd.ts'
-import { ShapeError, show } from '../errors.ts'
-import { empty, type Shape, scope, type Tensor } from '../tensor.ts'
+import { empty, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
+import { type Conv2dLayout, type Conv2dOptions, layoutOf } from './conv2d_layout.ts'
 import { blocksOf, dataByLines, floatsOfLines } from './conv2d_lines.ts'
 import { type Epilogue, type Gemm, gemm, gemmOverRows, transposedWeight } from './gemm.ts'
 import { gemmVariant } from './gemm_variants.ts'
@@ -13,42 +13,6 @@ import { sumRows } from './slices.ts'
 
 /** Channels that would leave three quarters of a product's 64 columns empty: an image's own, not a network's. */
 const FEW_CHANNELS = 16
-
-export interface Conv2dOptions {
-  /** [O] */
-  bias?: Tensor
-  /** What the sums are multiplied by before the bias is added: [O]. */
-  scale?: Tensor
-  /** Added to the result: [N, OH, OW, O]. */
-  residual?: Tensor
-  /** Clamp the result at 0, NaN staying NaN. */
-  relu?: boolean
-  /** Pixels from one output's window to the next, down and across. */
-  stride?: number
-  /** Zeros around the image, on each side. */
-  padding?: number
-  /** Pixels from one tap of the window to the next. */
-  dilation?: number
-  /** Parts that channels and outputs fall into; output part g sees channel part g alone. */
-  groups?: number
-}
-
-/** Sizes of a convolution, checked. */
-export interface Conv2dLayout {
-  images: number
-  height: number
-  width: number
-  channels: number
-  outHeight: number
-  outWidth: number
-  outputs: number
-  kernelHeight: number
-  kernelWidth: number
-  stride: number
-  padding: number
-  dilation: number
-  groups: number
-}
 
 /**
  * y[n, oh, ow, o] = bias[o] + Σ x[n, oh·stride − padding + kh·dilation, ow·stride − padding + kw·dilation, c] ·
@@ -232,41 +196,3 @@ const patchesOf = (layout: Conv2dLayout): Patches => ({
   tapsW: layout.kernelWidth,
   tapStep: layout.dilation,
 })
-
-function layoutOf(x: Tensor, weight: Tensor, options: Conv2dOptions): Conv2dLayout {
-  const { scale, bias, residual, stride = 1, padding = 0, dilation = 1, groups = 1 } = options
-  const check = (fits: boolean, message: () => string) => {
-    if (!fits) throw new ShapeError(`conv2d: ${message()} (x is ${show(x.shape)}, weight ${show(weight.shape)})`)
-  }
-  const { dtype } = weight
-  check(x.dtype === 'f32' || x.dtype === dtype, () => `weight is of ${dtype}, x of ${x.dtype}`)
-  check(!residual || residual.dtype === dtype, () => `weight is of ${dtype}, residual of ${residual!.dtype}`)
-  check(x.shape.length === 4, () => 'x must be [N, H, W, C]')
-  check(weight.shape.length === 4, () => 'weight must be [KH, KW, C / groups, O]')
-  check(![...x.shape.slice(1), ...weight.shape].includes(0), () => 'no size but the number of images may be 0')
-  for (const [name, value, least] of [
-    ['stride', stride, 1],
-    ['padding', padding, 0],
-    ['dilation', dilation, 1],
-    ['groups', groups, 1],
-  ] as const)
-    check(Number.isInteger(value) && value >= least, () => `${name} must be a whole number ≥ ${least}, given ${value}`)
-  const [images, height, width, channels] = x.shape
-  const [kernelHeight, kernelWidth, groupChannels, outputs] = weight.shape
-  const expected = groupChannels * groups
-  check(outputs % groups === 0, () => `${outputs} output channels do not fall into ${groups} groups`)
-  check(channels === expected, () => `weight expects ${expected} input channels, x has ${channels}`)
-  const checkShape = (name: string, tensor: Tensor | undefined, shape: Shape) => {
-    if (tensor)
-      check(show(tensor.shape) === show(shape), () => `${name} must be ${show(shape)}, given ${show(tensor.shape)}`)
-  }
-  checkShape('scale', scale, [outputs])
-  checkShape('bias', bias, [outputs])
-  const extent = (size: number, kernel: number) =>
-    Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
-  const [outHeight, outWidth] = [extent(height, kernelHeight), extent(width, kernelWidth)]
-  check(outHeight > 0 && outWidth > 0, () => `the image is smaller than the kernel, dilated by ${dilation}`)
-  checkShape('residual', residual, [images, outHeight, outWidth, outputs])
-  const sizes = { images, height, width, channels, outHeight, outWidth, outputs, kernelHeight, kernelWidth }
-  return { ...sizes, stride, padding, dilation, groups }
-}

@@ -6,7 +6,7 @@ import paramsSource from '../shaders/conv2d_grouped_params.wgsl'
 import weightSource from '../shaders/conv2d_grouped_weight.wgsl'
 import epilogueSource from '../shaders/gemm_epilogue.wgsl'
 import { empty, type Tensor } from '../tensor.ts'
-import type { Conv2dLayout } from './conv2d.ts'
+import type { Conv2dLayout } from './conv2d_layout.ts'
 import { type Epilogue, epilogueBindings, epilogueFlags } from './gemm.ts'
 import { sumInSlices } from './slices.ts'
 

@@ -6,7 +6,7 @@ import { Kernel, spread } from '../kernel.ts'
 import weightSource from '../shaders/conv2d_line_weight.wgsl'
 import linesToImageSource from '../shaders/conv2d_lines_to_image.wgsl'
 import { empty, scope, type Tensor } from '../tensor.ts'
-import type { Conv2dLayout } from './conv2d.ts'
+import type { Conv2dLayout } from './conv2d_layout.ts'
 import { gemm } from './gemm.ts'
 import { matrixRows } from './patches.ts'
 

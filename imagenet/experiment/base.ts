@@ -16,7 +16,7 @@ import { publishedFile, publishedWeights } from '../weights/pretrained.ts'
 import { isWhole } from '../weights/seal.ts'
 import type { ExperimentFolder } from './folder.ts'
 import type { BaseResult } from './results.ts'
-import type { Settings } from './study.ts'
+import type { Settings } from './settings.ts'
 
 /** The learning rate, and after which share of the steps it falls to a tenth, so that the weights settle. */
 const LR = 0.05

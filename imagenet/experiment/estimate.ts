@@ -5,7 +5,7 @@ import { tuningOf } from '../gpu/tuning.ts'
 import { evaluateStep, type Samples, trainStep } from '../run/loop.ts'
 import type { RunSpec } from './plan.ts'
 import type { RunResult } from './results.ts'
-import type { Settings } from './study.ts'
+import type { Settings } from './settings.ts'
 
 export interface Estimate {
   /** Seconds; null for what is done already. */

@@ -20,8 +20,9 @@ import { differencesTable, publishedTable, textTable } from './report/tables.ts'
 import { writeReport } from './report/write.ts'
 import type { Results } from './results.ts'
 import { completeRuns, runPlan } from './runner.ts'
+import type { Settings } from './settings.ts'
 import { mergeRuns, runsOf, type Shard } from './shard.ts'
-import type { Settings, Study } from './study.ts'
+import type { Study } from './study.ts'
 import { startView } from './view.ts'
 
 export interface Outcome {

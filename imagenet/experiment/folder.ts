@@ -5,7 +5,7 @@ import { UsageError } from '../errors.ts'
 import { makeFolder, writeFileAtomic } from '../files.ts'
 import { noiseKey, type RunSpec } from './plan.ts'
 import type { BaseResult, RunResult } from './results.ts'
-import type { Settings } from './study.ts'
+import type { Settings } from './settings.ts'
 
 /**
  *     experiment.json        settings, plan and command

@@ -9,7 +9,7 @@ import type { DecoderName } from '../images/decoder.ts'
 import { parseProbability } from '../run/options.ts'
 import { publishedFile } from '../weights/pretrained.ts'
 import { type Ablation, ablations, type PlanOptions } from './plan.ts'
-import type { Settings } from './study.ts'
+import type { Settings } from './settings.ts'
 
 export interface ExperimentOptions extends PlanOptions {
   /** `mnist`, or an ImageFolder. */

@@ -3,9 +3,10 @@ import type { HeadNoise } from '../../nn/index.ts'
 import type { AdapterDescription } from '../gpu/open.ts'
 import type { Averages } from '../run/metrics.ts'
 import type { Calibration } from './judge.ts'
-import type { RunSpec } from './plan.ts'
-import type { Settings } from './study.ts'
-import type { Summary } from './summary.ts'
+import type { Ablation, RunSpec } from './plan.ts'
+import type { Settings } from './settings.ts'
+import type { Compared, Described } from './statistics.ts'
+import type { TableRow } from './table.ts'
 import type { WeightsSummary } from './weights.ts'
 
 /** Raised when a field changes its meaning or goes. */
@@ -59,6 +60,54 @@ export interface BaseResult {
   seconds: number | null
 }
 
+/** One kind of head, evaluated one way. Of each seed, the mean over its passes counts. */
+export interface SummaryRow {
+  variant: RunSpec['variant']
+  head: RunSpec['head']
+  evaluated: HeadNoise
+  /** Whether that is the noise that the head is trained with. */
+  own: boolean
+  seeds: number[]
+  acc1: Described
+  acc5: Described
+  loss: Described
+  /** Expected calibration error, in [0, 1]. */
+  ece: Described
+  /** Between passes of one head, in [0, 1]; null for single passes. */
+  agreement: Described | null
+  /**
+   * Standard deviation of Acc@1 between the stochastic passes of one trained head, pooled over seeds (the root of the mean
+   * variance). It is apart from `acc1.sd`, which is between trained heads. Null for single passes.
+   */
+  passSd: number | null
+  /** ImageNet's, where the published table has this row. */
+  published: TableRow['published'] | null
+}
+
+/** K at its stochastic pass against D at its own, paired by seed. */
+export interface Difference {
+  acc1: Compared
+  acc5: Compared
+}
+
+/** What one change does to K − D (Acc@1, stochastic passes, paired by seed). */
+export interface Effect {
+  ablation: Ablation
+  /** The changed head's accuracy minus the original's. */
+  change: Compared
+  /** K − D with the changed head in its place. */
+  difference: Compared
+  /** The part of K − D that is gone then: 1 − difference / (K − D), of the means; null where K − D may well be 0. */
+  share: number | null
+}
+
+/** What the runs say together. */
+export interface Summary {
+  rows: SummaryRow[]
+  kMinusD: Difference | null
+  effects: Effect[]
+}
+
 /** `results.json`. */
 export interface Results {
   schema: typeof RESULTS_SCHEMA
@@ -72,6 +121,6 @@ export interface Results {
   runs: RunResult[]
   /** Those of the plan that are not complete, with the error of those that failed. */
   incomplete: { id: string; error: string | null }[]
-  /** What follows from `runs`. */
+  /** What follows from `runs`: `summarize` of summary.ts. */
   summary: Summary
 }

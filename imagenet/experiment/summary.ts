@@ -1,56 +1,8 @@
 /** What the runs of an experiment say together: statistics over seeds, and how much of a difference comes from where. */
-import type { HeadNoise } from '../../nn/index.ts'
-import { ABLATIONS, type Ablation, ablations, isReference, noiseKey, type RunSpec } from './plan.ts'
-import type { Evaluation, RunResult } from './results.ts'
-import { type Compared, compare, type Described, describe } from './statistics.ts'
+import { ABLATIONS, ablations, isReference, noiseKey } from './plan.ts'
+import type { Evaluation, RunResult, Summary, SummaryRow } from './results.ts'
+import { type Compared, compare, describe } from './statistics.ts'
 import { TABLE, type TableRow } from './table.ts'
-
-/** One kind of head, evaluated one way. Of each seed, the mean over its passes counts. */
-export interface SummaryRow {
-  variant: RunSpec['variant']
-  head: RunSpec['head']
-  evaluated: HeadNoise
-  /** Whether that is the noise that the head is trained with. */
-  own: boolean
-  seeds: number[]
-  acc1: Described
-  acc5: Described
-  loss: Described
-  /** Expected calibration error, in [0, 1]. */
-  ece: Described
-  /** Between passes of one head, in [0, 1]; null for single passes. */
-  agreement: Described | null
-  /**
-   * Standard deviation of Acc@1 between the stochastic passes of one trained head, pooled over seeds (the root of the mean
-   * variance). It is apart from `acc1.sd`, which is between trained heads. Null for single passes.
-   */
-  passSd: number | null
-  /** ImageNet's, where the published table has this row. */
-  published: TableRow['published'] | null
-}
-
-/** K at its stochastic pass against D at its own, paired by seed. */
-export interface Difference {
-  acc1: Compared
-  acc5: Compared
-}
-
-/** What one change does to K − D (Acc@1, stochastic passes, paired by seed). */
-export interface Effect {
-  ablation: Ablation
-  /** The changed head's accuracy minus the original's. */
-  change: Compared
-  /** K − D with the changed head in its place. */
-  difference: Compared
-  /** The part of K − D that is gone then: 1 − difference / (K − D), of the means; null where K − D may well be 0. */
-  share: number | null
-}
-
-export interface Summary {
-  rows: SummaryRow[]
-  kMinusD: Difference | null
-  effects: Effect[]
-}
 
 export function summarize(runs: readonly RunResult[]): Summary {
   const rows = byHead(runs).flatMap(summarizeGroup)

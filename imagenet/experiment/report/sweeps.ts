@@ -1,8 +1,7 @@
 /** Figures of p: in evaluation, and in training against evaluation. */
 import * as Plot from '@observablehq/plot'
 import { describeHead } from '../plan.ts'
-import type { Results } from '../results.ts'
-import type { SummaryRow } from '../summary.ts'
+import type { Results, SummaryRow } from '../results.ts'
 import { type Figure, plotSvg, seriesScales } from './figure.ts'
 import { perGroup } from './series.ts'
 
