@@ -2,7 +2,8 @@
  * Times every dispatch on the GPU's own clock (timestamp queries), each in a compute pass of its own. That costs a
  * little of what it measures: compare shares, not sums with a run that is not profiled.
  */
-import type { Device, DispatchTimer } from './device.ts'
+import type { DispatchTimer } from './commands.ts'
+import type { Device } from './device.ts'
 import { GpuError } from './errors.ts'
 
 /** One dispatch. Times in microseconds from the first one. */

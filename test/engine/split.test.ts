@@ -1,7 +1,7 @@
 /** A dispatch that is split gives the bits of one that is not, by every kernel that can be split. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Dispatch } from '../../engine/device.ts'
+import type { Dispatch } from '../../engine/commands.ts'
 import { backward, conv2d, empty, half, kakuritsuLinear, linear, matmul, scope, Tensor } from '../../engine/index.ts'
 import { gemmBy } from '../../engine/ops/gemm.ts'
 import { forceGemmVariant, matrixKernels } from '../../engine/ops/gemm_variants.ts'
