@@ -27,10 +27,11 @@ export async function open(adapter) {
   /** Repeats a compiled function of arrays, which takes them over: hence the references. */
   const repeated = (compiled, args, layout = (data) => data) => ({
     run: async (repeats) => {
-      // Arrays are lazy: each must be waited for, or it is never computed.
-      const results = Array.from({ length: repeats }, () => compiled(...args.map((arg) => arg.ref)))
-      await blockUntilReady(results)
-      for (const y of results) y.dispose()
+      const run = () => compiled(...args.map((arg) => arg.ref))
+      // Arrays are lazy; this computes one, and gives its memory back as soon as that is sent.
+      for (let i = 1; i < repeats; i++) run().gpuBufferSync()
+      const last = await blockUntilReady(run())
+      last.dispose()
     },
     output: async () => {
       const y = compiled(...args.map((arg) => arg.ref))

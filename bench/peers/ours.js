@@ -22,7 +22,11 @@ export async function open(adapter) {
   /** Repeats an op; its result is read with `output`. */
   const repeated = (op, kept, free = () => {}) => ({
     run: async (repeats) => {
-      for (let i = 0; i < repeats; i++) scope(() => noGrad(op))
+      for (let i = 0; i < repeats; i++)
+        // A result that it returned would outlive the scope.
+        scope(() => {
+          noGrad(op)
+        })
       await device.idle()
     },
     output: () => scope(() => noGrad(() => op().read())),
