@@ -52,6 +52,7 @@ export class Memory {
   onTake: ((storage: Storage) => void) | null = null
 
   readonly device: Device
+  /** By size, the oldest last. */
   #pool = new Map<number, Storage[]>()
 
   constructor(device: Device) {
@@ -82,11 +83,18 @@ export class Memory {
     return storage.retain()
   }
 
-  /** Called by a storage that nobody uses any more. */
+  /**
+   * Called by a storage that nobody uses any more. Of a size the oldest is taken first, in whatever order they came back:
+   * so a step that begins with the same buffers free as the one before gets the same buffers, and finds its bind groups.
+   */
   giveBack(storage: Storage): void {
     const free = this.#pool.get(storage.bytes)
-    if (free) free.push(storage)
-    else this.#pool.set(storage.bytes, [storage])
+    if (!free) this.#pool.set(storage.bytes, [storage])
+    else {
+      let at = free.length
+      while (at > 0 && free[at - 1].id < storage.id) at--
+      free.splice(at, 0, storage)
+    }
     this.liveBytes -= storage.bytes
     this.pooledBytes += storage.bytes
   }

@@ -7,7 +7,7 @@ import { testDevice } from '../device.ts'
 const device = await testDevice()
 const test = suite('memory over many steps')
 
-test('1,000 training steps keep GPU bytes, buffers and tensors flat', async () => {
+test('1,000 training steps keep GPU bytes, buffers and tensors flat, and their bind groups', async () => {
   const generator = new Generator(1)
   const head = new Head('Kakuritsu', { features: 3 * 3 * 5, hidden: 7, classes: 3, generator })
   const net = new Sequential(new Conv2d(2, 5, 3), new BatchNorm2d(5), new ReLU(), new MaxPool2d(2), new Flatten(), head)
@@ -30,7 +30,15 @@ test('1,000 training steps keep GPU bytes, buffers and tensors flat', async () =
   }
   for (let i = 0; i < 20; i++) await step(i)
   const before = { bytes: memory.liveBytes, buffers: memory.buffersMade, tensors: countTensors() }
+  const createBindGroup = device.gpu.createBindGroup.bind(device.gpu)
+  let made = 0
+  device.gpu.createBindGroup = (descriptor) => {
+    made++
+    return createBindGroup(descriptor)
+  }
   for (let i = 20; i < 1020; i++) await step(i)
+  device.gpu.createBindGroup = createBindGroup
+  assert.is(made, 0, 'bind groups made')
   assert.ok(Number.isFinite(last))
   assert.equal({ bytes: memory.liveBytes, buffers: memory.buffersMade, tensors: countTensors() }, before)
   optimizer.zeroGrad()
