@@ -1,5 +1,6 @@
 /** Runs the built commands as processes. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readSafetensors } from '../../nn/index.ts'
 
@@ -30,14 +31,14 @@ export function runBin(
   return new Promise((resolve) => child.on('close', (status) => resolve({ ...ended, status })))
 }
 
-/** Every tensor of a safetensors file as hexadecimal bits, and its metadata. */
+/** A digest of every tensor of a safetensors file, and its metadata. */
 export function contents(file: string): { tensors: Record<string, string>; metadata: Record<string, string> } {
   const { tensors, metadata } = readSafetensors(readFileSync(file))
-  const bits = [...tensors].map(([name, { data }]) => [
+  const digests = [...tensors].map(([name, { data, dtype, shape }]) => [
     name,
-    Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex'),
+    `${dtype} [${shape}] ${createHash('sha256').update(data).digest('hex')}`,
   ])
-  return { tensors: Object.fromEntries(bits), metadata }
+  return { tensors: Object.fromEntries(digests), metadata }
 }
 
 export const linesOf = (file: string): Record<string, unknown>[] =>
