@@ -23,14 +23,17 @@ export abstract class Optimizer<S extends { lr: number } = { lr: number }, K ext
   readonly params: readonly Parameter[]
   protected settings: S
   readonly #state: readonly Record<K, Buffer>[]
+  /** Where in `params` a tensor's parameter is. */
+  readonly #places: ReadonlyMap<Tensor, number>
 
   /**
-   * @param params on a device already; `step` leaves those without a gradient alone
+   * @param params on a device already, one that modules share counting once; `step` leaves those without a gradient alone
    * @param kept what is kept for each parameter, zeros before the first step
    */
   constructor(params: Iterable<Parameter>, settings: S, kept: readonly K[]) {
-    this.params = [...params]
+    this.params = [...new Set(params)]
     this.settings = settings
+    this.#places = new Map(this.params.map(({ tensor }, i) => [tensor, i]))
     this.#state = this.params.map((param) => {
       const entries = kept.map((name) => [name, zerosLike(param)])
       return Object.fromEntries(entries) as Record<K, Buffer>
@@ -56,9 +59,23 @@ export abstract class Optimizer<S extends { lr: number } = { lr: number }, K ext
 
   /** Moves every parameter that has a gradient. */
   step(): void {
-    this.params.forEach((param, i) => {
-      if (param.grad) this.update(param.tensor, param.grad, this.#state[i])
-    })
+    for (const place of this.params.keys()) this.#move(place)
+  }
+
+  /**
+   * Moves one parameter and forgets its gradient: for `backward` to call when that is complete. It is in the caches still,
+   * and the next gradient can have its memory. Of tensors that are no parameter of this optimizer it leaves all as it is.
+   */
+  stepOn(tensor: Tensor): void {
+    const place = this.#places.get(tensor)
+    if (place === undefined) return
+    this.#move(place)
+    this.params[place].zeroGrad()
+  }
+
+  #move(place: number): void {
+    const { tensor, grad } = this.params[place]
+    if (grad) this.update(tensor, grad, this.#state[place])
   }
 
   async stateDict(): Promise<OptimizerState> {

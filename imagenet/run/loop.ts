@@ -75,7 +75,8 @@ export interface TrainStepOptions {
 
 /**
  * One optimisation step. The promise gives the step's numbers once the GPU has made them. Gradients of micro-batches
- * add up to those of the batch, but BatchNorm in train mode sees each by itself.
+ * add up to those of the batch, but BatchNorm in train mode sees each by itself. A parameter is moved, and its gradient
+ * forgotten, as soon as that is complete, unless the options or peers want all gradients together.
  */
 export async function trainStep(
   device: Device,
@@ -91,6 +92,7 @@ export async function trainStep(
   optimizer.zeroGrad()
   peers?.begin(counts)
   const watch = options.detectAnomaly ? new AnomalyWatch(device, model) : null
+  const complete = whenComplete(optimizer, options)
   const results: Promise<BatchResult>[] = []
   for (let start = 0; start < size; start += microBatch) {
     const end = Math.min(start + microBatch, size)
@@ -103,7 +105,7 @@ export async function trainStep(
       const loss = crossEntropy(logits, labels)
       const share = counts ? (end - start) / total : 0
       const seed = share === 1 ? undefined : Tensor.from(device, Float32Array.of(share), loss.shape)
-      backward(loss, seed, end === size ? peers && ((param) => peers.complete(param)) : undefined)
+      backward(loss, seed, end === size ? complete : undefined)
       return readResult(loss, logits, labels)
     })
     results.push(result)
@@ -115,6 +117,16 @@ export async function trainStep(
   optimizer.step()
   const anomaly = watch?.end()
   return found || anomaly ? withFindings(result, found, anomaly) : result
+}
+
+/** What is done with a parameter as soon as its gradient is complete. */
+function whenComplete(
+  optimizer: Optimizer,
+  { peers, gradNorm, clipGradNorm, detectAnomaly }: TrainStepOptions,
+): ((param: Tensor) => void) | undefined {
+  if (peers) return (param) => peers.complete(param)
+  const together = gradNorm || clipGradNorm !== undefined || detectAnomaly
+  return together ? undefined : (param) => optimizer.stepOn(param)
 }
 
 /** Limits the gradients, where that is asked for. Returns their norm as it was; undefined where nobody wants it. */

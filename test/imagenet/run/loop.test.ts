@@ -1,9 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { type Device, Tensor } from '../../../engine/index.ts'
 import { FeatureSet } from '../../../imagenet/data/samples.ts'
-import { evaluateStep, pipelined, trainStep } from '../../../imagenet/run/loop.ts'
+import { evaluateStep, pipelined, type TrainStepOptions, trainStep } from '../../../imagenet/run/loop.ts'
 import { parseCount, parseHeadNoise, parseProbability, parseRate } from '../../../imagenet/run/options.ts'
-import { Generator, head, SGD } from '../../../nn/index.ts'
+import { BatchNorm2d, Conv2d, Flatten, Generator, head, Linear, ReLU, Sequential, SGD } from '../../../nn/index.ts'
 import { testDevice } from '../../device.ts'
 
 const test = suite('loops and their batches')
@@ -97,6 +98,32 @@ test('micro-batches give the step that the whole batch gives, masks included', a
     // Sums of at most 7 products in another order: a few roundings of numbers near 1.
     const errors = weights.map((weight, i) => Math.abs(weight - whole.weights[i]))
     assert.ok(Math.max(...errors) < 1e-5)
+  }
+})
+
+test('a parameter moves as soon as its gradient is complete, to the same bits, and the gradient is forgotten', async () => {
+  const device = await testDevice()
+  const pixels = Float32Array.from({ length: 4 * 5 * 5 * 2 }, (_, i) => Math.sin(i))
+  const input = (device: Device, start: number, end: number) =>
+    Tensor.from(device, pixels.subarray(start * 50, end * 50), [end - start, 5, 5, 2])
+  const batch = { labels: Uint32Array.of(0, 1, 2, 0), input }
+  const trained = async (options: TrainStepOptions) => {
+    const twice = new Conv2d(3, 3, 3, { padding: 1 })
+    const layers = [new Conv2d(2, 3, 3), new BatchNorm2d(3), twice, new ReLU(), twice, new Flatten(), new Linear(27, 3)]
+    const net = new Sequential(...layers).to(device, { seed: 5 })
+    const optimizer = new SGD(net.parameters(), { lr: 0.1, momentum: 0.9, weightDecay: 0.01 })
+    for (let step = 0; step < 3; step++) await trainStep(device, net, optimizer, batch, options)
+    const states = [await net.stateDict(), (await optimizer.stateDict()).tensors]
+    const kept = net.parameters().filter(({ grad }) => grad).length
+    net.free()
+    optimizer.free()
+    return { states, kept }
+  }
+  for (const microBatch of [4, 2]) {
+    const [atOnce, together] = [await trained({ microBatch }), await trained({ microBatch, gradNorm: true })]
+    assert.is(atOnce.kept, 0)
+    assert.ok(together.kept > 0)
+    assert.equal(atOnce.states, together.states)
   }
 })
 
