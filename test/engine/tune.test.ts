@@ -1,7 +1,7 @@
 /** Choices by a clock that the tests set, and that the choice of a real variant changes no bit it must not. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { countTensors, relu, Tensor, Tuner } from '../../engine/index.ts'
+import { add, addRelu, countTensors, relu, scale, scope, Tensor, Tuner } from '../../engine/index.ts'
 import { bucket, type Choice, choose } from '../../engine/tune.ts'
 import { testDevice } from '../device.ts'
 
@@ -99,24 +99,21 @@ test('puts like sizes into one bucket', () => {
   assert.equal([1, 3, 56, 64, 90, 100, 0].map(bucket), [1, 4, 64, 64, 64, 128, 1])
 })
 
-test('measures a real op on the GPU, with the same bits before and after, and keeps no tensor', async () => {
-  const values = Float32Array.from({ length: 5000 }, (_, i) => Math.sin(i))
-  const x = Tensor.from(device, values)
+test('measures real ops on the GPU, with the same bits before and after, and keeps no tensor', async () => {
+  const x = Tensor.from(
+    device,
+    Float32Array.from({ length: 5000 }, (_, i) => Math.sin(i)),
+  )
   const before = countTensors()
-  const run = async () => {
-    const y = relu(x)
-    const elements = await y.read()
-    y.release()
-    return elements
-  }
+  const run = () => scope(() => addRelu(relu(x), scale(add(x, x), 0.3)).read())
   const tuner = new Tuner(device)
   const first = await run()
-  assert.is(await tuner.settle(), 1)
-  const [[key, variant]] = tuner.choices
-  assert.is(key, 'relu 4096')
-  assert.ok(['short', 'long'].includes(variant))
-  const flipped = new Tuner(device, { choices: new Map([[key, variant === 'short' ? 'long' : 'short']]) })
+  assert.is(await tuner.settle(), 4)
+  assert.equal([...tuner.choices.keys()].sort(), ['add 4096', 'add_relu 4096', 'relu 4096', 'scale 4096'])
+  const others = [...tuner.choices].map(([key, variant]) => [key, variant === 'short' ? 'long' : 'short'] as const)
+  const flipped = new Tuner(device, { choices: new Map(others) })
   assert.equal(await run(), first)
+  assert.is(await flipped.settle(), 0)
   flipped.stop()
   assert.is(countTensors(), before)
 })

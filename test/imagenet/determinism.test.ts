@@ -13,6 +13,7 @@ import { isWhole } from '../../imagenet/weights/seal.ts'
 import { linesOf } from '../bin/commands.ts'
 import { quietly } from '../quietly.ts'
 import { Random } from '../reference/nd.ts'
+import { SHADER_CACHE } from '../shader_cache.ts'
 import { removeFolder, temporaryFolder } from './pictures.ts'
 import { CHECKPOINT, digestOf, SMALL, smallPictures, smallRequest } from './small_run.ts'
 
@@ -39,7 +40,7 @@ test('the same run twice, for any number of threads: the same weights, metrics a
 })
 
 test('kernels chosen by measuring, or remembered, or not: the same bits', async () => {
-  const env = { KAKURITSU_TUNE: '1', XDG_CACHE_HOME: output('cache') }
+  const env = { KAKURITSU_TUNE: '1', XDG_CACHE_HOME: output('cache'), ...SHADER_CACHE }
   for (const name of ['measured', 'remembered']) {
     const { status, stderr } = await smallProcess({ dir, output: output(name) }, env)
     assert.is(status, 0, stderr)

@@ -6,16 +6,19 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { relu, scope, Tensor, Tuner } from '../../../engine/index.ts'
 import { readChoices, startTuning, tuningFile } from '../../../imagenet/gpu/tuning.ts'
-import { describeAdapter, openDevice, requestOf, train } from '../../../imagenet/index.ts'
-import { contents } from '../../bin/commands.ts'
+import { describeAdapter, openDevice, train } from '../../../imagenet/index.ts'
 import { testDevice } from '../../device.ts'
 import { quietly } from '../../quietly.ts'
+import { SHADER_CACHE } from '../../shader_cache.ts'
+import { removeFolder } from '../pictures.ts'
+import { digestOf, SMALL, smallPictures, smallRequest } from '../small_run.ts'
 
 const test = suite('tuning')
 const device = await testDevice()
 const adapter = describeAdapter(device)
 const folder = mkdtempSync(join(tmpdir(), 'tuning-'))
 const file = join(folder, 'cache', 'adapter.json')
+const dir = smallPictures()
 
 /** Asks for a choice of relu's, and settles it. */
 async function tuneRelu(options: { repeatable: boolean; setting?: string }): Promise<void> {
@@ -35,6 +38,7 @@ test.before.each(() => {
 
 test.after(() => {
   rmSync(folder, { recursive: true })
+  removeFolder(dir)
   new Tuner(device).stop() // the other tests' device is tuned no more
 })
 
@@ -115,37 +119,26 @@ test('each adapter and driver has a file of its own', () => {
   assert.match(tuningFile({ ...adapter, name: '../../etc/passwd' }), /tuning.-etc-passwd/)
 })
 
-/** Trains a little in a process environment of its own; the bits that come out. */
-async function trained(name: string, environment: Record<string, string>): Promise<Record<string, string>> {
+/** Trains a little in a process environment of its own; a digest of what comes out. */
+async function trained(name: string, environment: Record<string, string>): Promise<string> {
   const before = Object.keys(environment).map((key) => [key, process.env[key]] as const)
   Object.assign(process.env, environment)
   const output = join(folder, name)
-  const values = {
-    base: 'resnet18',
-    imageSize: 32,
-    limitTrain: 8,
-    limitVal: 8,
-    batchSize: 8,
-    epochs: 1,
-    seed: 3,
-    output,
-  }
   try {
-    const request = requestOf({ ...values, workers: 0 }, new Set(Object.keys(values)), 'mnist')
-    assert.is(await quietly(() => train(request, () => openDevice())), 0)
+    assert.is(await quietly(() => train(smallRequest({ dir, output }), () => openDevice(), SMALL)), 0)
   } finally {
     for (const [key, value] of before) {
       if (value === undefined) delete process.env[key]
       else process.env[key] = value
     }
   }
-  return contents(join(output, 'Exp_ResNet18_Kakuritsu.safetensors')).tensors
+  return digestOf(output)
 }
 
 test('with a seed, a run gives the same bits without tuning, with, and with whatever the cache says', async () => {
   const untuned = await trained('untuned', { KAKURITSU_TUNE: '0' })
-  const environment = { KAKURITSU_TUNE: '1', XDG_CACHE_HOME: join(folder, 'home') }
-  assert.equal(await trained('tuned', environment), untuned)
+  const environment = { KAKURITSU_TUNE: '1', XDG_CACHE_HOME: join(folder, 'home'), ...SHADER_CACHE }
+  assert.is(await trained('tuned', environment), untuned)
   const [cacheFile] = readdirSync(join(folder, 'home'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.json'))
     .map((name) => join(folder, 'home', name))
@@ -153,7 +146,7 @@ test('with a seed, a run gives the same bits without tuning, with, and with what
   const others = Object.entries(written.choices).map(([key, variant]) => [key, variant === 'long' ? 'short' : 'long'])
   assert.ok(others.length > 0)
   writeFileSync(cacheFile, JSON.stringify({ ...written, choices: Object.fromEntries(others) }))
-  assert.equal(await trained('tuned otherwise', environment), untuned)
+  assert.is(await trained('tuned otherwise', environment), untuned)
 })
 
 test.run()
