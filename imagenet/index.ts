@@ -5,6 +5,7 @@ export { openDataset } from './data/dataset.ts'
 export { CachedFeatures, type CacheOptions, type FrozenBase, weightsDigest } from './data/features/index.ts'
 export { type Batch, Loader, type LoaderOptions } from './data/loader.ts'
 export { Sampler, type SamplerOptions } from './data/sampler.ts'
+export type { Samples } from './data/samples.ts'
 export { FeatureSet, imageSamples } from './data/samples.ts'
 export { openDummy } from './data/sources/dummy.ts'
 export { openFolder } from './data/sources/folder.ts'
@@ -44,7 +45,7 @@ export {
   readRunCheckpoint,
   saveWeights,
 } from './run/checkpoint.ts'
-export { evaluateStep, pipelined, type Samples, trainStep } from './run/loop.ts'
+export { evaluateStep, pipelined, trainStep } from './run/loop.ts'
 export { type Averages, addBatch, averages, type BatchResult, noTotals, type Totals } from './run/metrics.ts'
 export { ExperimentNet } from './run/model.ts'
 export {

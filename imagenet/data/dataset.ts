@@ -2,22 +2,24 @@
 import { createHash } from 'node:crypto'
 import { dirname, join, resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
-import type { TrainOptions } from '../run/options.ts'
 import { openDummy } from './sources/dummy.ts'
 import { openFolder } from './sources/folder.ts'
 import { openMnist } from './sources/mnist.ts'
 import type { Dataset } from './sources/source.ts'
 
-/**
- * @param options.output the run's folder: the names of a large folder's files are remembered beside it
- * @throws UsageError when there are no such images.
- */
-export function openDataset({
-  dir,
-  dummy,
-  imageSize,
-  output,
-}: Pick<TrainOptions, 'dir' | 'dummy' | 'imageSize' | 'output'>): Dataset {
+export interface DatasetOptions {
+  /** A folder of images, or `mnist`. */
+  dir: string
+  /** Made-up images in place of the folder's. */
+  dummy: boolean
+  /** Pixels a side of made-up images. */
+  imageSize: number
+  /** The run's folder: the names of a large folder's files are remembered beside it. */
+  output?: string
+}
+
+/** @throws UsageError when there are no such images. */
+export function openDataset({ dir, dummy, imageSize, output }: DatasetOptions): Dataset {
   if (dummy) return openDummy(imageSize)
   if (dir === 'mnist') return openMnist()
   const dataset = openFolder(dir, output === undefined ? {} : { file: indexFile(dir, output) })

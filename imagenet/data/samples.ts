@@ -3,10 +3,30 @@ import { type Device, normalizeImages, resampleImages, Tensor } from '../../engi
 import { shuffled } from '../../engine/random.ts'
 import { cropTensors } from '../images/crop_tensors.ts'
 import type { Crops } from '../images/crops.ts'
-import { STAND_INS } from '../parallel/divide.ts'
-import type { Samples } from '../run/loop.ts'
 import type { Batch, Loader } from './loader.ts'
 import type { Source } from './sources/source.ts'
+
+/** A batch that is ready for the model. */
+export interface Samples {
+  labels: Uint32Array
+  /** Makes the model's input from the samples from `start` to before `end`; called within the step's scope. */
+  input(device: Device, start: number, end: number): Tensor
+  /** Which part of a batch it is, where several processes share one; all of it unless given. */
+  part?: BatchPart
+}
+
+/** A process's part of a batch. */
+export interface BatchPart {
+  /** Samples of the batch before it. */
+  readonly first: number
+  /** Samples of the whole batch. */
+  readonly total: number
+  /** False where the process has none of them: its samples stand in and must change nothing. */
+  readonly counts: boolean
+}
+
+/** Images that stand in where a rank has none: batch normalisation of one value would have no variance. */
+export const STAND_INS = 2
 
 /**
  * A loader's bytes, turned into normalised floats [N, H, W, C] on the GPU. Black images stand in for a part of a batch

@@ -1,8 +1,9 @@
 /** How long the rest of an experiment will take: from runs that are done, and from steps that are measured. */
 import { type Device, noGrad, scope, Tensor } from '../../engine/index.ts'
 import { Generator, head, type Module, resnet, SGD } from '../../nn/index.ts'
+import type { Samples } from '../data/samples.ts'
 import { tuningOf } from '../gpu/tuning.ts'
-import { evaluateStep, type Samples, trainStep } from '../run/loop.ts'
+import { evaluateStep, trainStep } from '../run/loop.ts'
 import type { RunSpec } from './plan.ts'
 import type { RunResult } from './results.ts'
 import type { Settings } from './settings.ts'

@@ -1,7 +1,8 @@
 /** A head over the validation images, as often as asked, under any noise. */
 import { noGrad, scope } from '../../engine/index.ts'
 import type { Generator, Head } from '../../nn/index.ts'
-import { evaluateStep, pipelined, type Samples } from '../run/loop.ts'
+import type { Samples } from '../data/samples.ts'
+import { evaluateStep, pipelined } from '../run/loop.ts'
 import { type Averages, addBatch, averages, noTotals } from '../run/metrics.ts'
 import { Judge } from './judge.ts'
 import type { EvaluationSpec } from './plan.ts'

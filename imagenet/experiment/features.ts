@@ -3,7 +3,7 @@ import type { Device } from '../../engine/index.ts'
 import type { ResNet } from '../../nn/index.ts'
 import { CachedFeatures, weightsDigest } from '../data/features/index.ts'
 import { Loader } from '../data/loader.ts'
-import type { Samples } from '../run/loop.ts'
+import type { Samples } from '../data/samples.ts'
 import type { BaseOptions } from './base.ts'
 import type { Features, Study } from './study.ts'
 

@@ -1,16 +1,17 @@
 /** `runOne`: one head, from its first weights to its last evaluation, going on where an earlier process left off. */
 import { Generator, head, SGD, StepLR } from '../../nn/index.ts'
+import type { Samples } from '../data/samples.ts'
 import { describeAdapter } from '../gpu/open.ts'
-import { pipelined, type Samples, trainStep } from '../run/loop.ts'
+import { pipelined, trainStep } from '../run/loop.ts'
 import { addBatch, averages, noTotals } from '../run/metrics.ts'
 import { SCHEDULE } from '../run/options.ts'
+import { versions } from '../versions.ts'
 import { evaluate, type MaskedHead, validate } from './evaluate.ts'
 import { missingEvaluations } from './folder.ts'
 import { noiseKey, type RunSpec } from './plan.ts'
 import type { EpochRecord, Evaluation, RunResult } from './results.ts'
 import { bestOf, DamagedState, readHead, SavedProgress } from './saved.ts'
 import type { Study } from './study.ts'
-import { versions } from './versions.ts'
 import { summarizeWeights } from './weights.ts'
 
 export interface RunControls {

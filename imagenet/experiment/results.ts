@@ -2,6 +2,7 @@
 import type { HeadNoise } from '../../nn/index.ts'
 import type { AdapterDescription } from '../gpu/open.ts'
 import type { Averages } from '../run/metrics.ts'
+import type { Versions } from '../versions.ts'
 import type { Calibration } from './judge.ts'
 import type { Ablation, RunSpec } from './plan.ts'
 import type { Settings } from './settings.ts'
@@ -44,12 +45,6 @@ export interface RunResult {
   weights: WeightsSummary
   adapter: AdapterDescription
   versions: Versions
-}
-
-export interface Versions {
-  kakuritsu: string
-  node: string
-  webgpu: string
 }
 
 /** `base.json`: the network under the heads. */

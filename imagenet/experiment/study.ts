@@ -1,6 +1,6 @@
 /** What all runs of an experiment share. */
 import type { Device } from '../../engine/index.ts'
-import type { Samples } from '../run/loop.ts'
+import type { Samples } from '../data/samples.ts'
 import type { ExperimentFolder } from './folder.ts'
 import type { Settings } from './settings.ts'
 

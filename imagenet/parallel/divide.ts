@@ -1,6 +1,6 @@
 /** How ranks share a batch. */
 import type { Divide } from '../data/loader.ts'
-import type { Samples } from '../run/loop.ts'
+import { type Samples, STAND_INS } from '../data/samples.ts'
 import type { Communicator } from './communicator.ts'
 
 /**
@@ -11,9 +11,6 @@ export function divisionOf({ rank, size }: Pick<Communicator, 'rank' | 'size'>):
   const edge = (images: number, rank: number) => Math.ceil((images * rank) / size)
   return (images) => [edge(images, rank), edge(images, rank + 1)]
 }
-
-/** Images that stand in where a rank has none: batch normalisation of one value would have no variance. */
-export const STAND_INS = 2
 
 /** This rank's part of a batch that is all here. Where it has none, some of the others' stand in. */
 export function partOf(batch: Samples, divide: Divide): Samples {

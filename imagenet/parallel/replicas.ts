@@ -11,8 +11,9 @@ import {
   writeSafetensors,
 } from '../../nn/index.ts'
 import type { Divide } from '../data/loader.ts'
+import type { Samples } from '../data/samples.ts'
 import { Interrupt } from '../run/interrupt.ts'
-import type { Samples, StepPeers } from '../run/loop.ts'
+import type { StepPeers } from '../run/loop.ts'
 import type { BatchResult } from '../run/metrics.ts'
 import { fromFirst } from './agree.ts'
 import { GradientBuckets } from './buckets.ts'

@@ -2,10 +2,10 @@
 import type { Device } from '../../engine/index.ts'
 import { CachedFeatures, type FrozenBase, weightsDigest } from '../data/features/index.ts'
 import { Loader } from '../data/loader.ts'
+import type { Samples } from '../data/samples.ts'
 import { imageEpoch } from '../data/samples.ts'
 import type { Dataset } from '../data/sources/source.ts'
 import type { Replicas } from '../parallel/replicas.ts'
-import type { Samples } from './loop.ts'
 import type { Stopwatch } from './metrics.ts'
 import type { SettledOptions } from './options.ts'
 

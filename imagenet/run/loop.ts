@@ -14,29 +14,11 @@ import {
   totalNorm,
 } from '../../engine/index.ts'
 import { AnomalyWatch, type Module, type Optimizer } from '../../nn/index.ts'
+import type { BatchPart, Samples } from '../data/samples.ts'
 import { addBatch, type BatchResult, noTotals } from './metrics.ts'
 
 /** Steps that may be under way on the GPU before the oldest one's numbers are waited for. */
 export const STEPS_IN_FLIGHT = 2
-
-/** A batch that is ready for the model. */
-export interface Samples {
-  labels: Uint32Array
-  /** Makes the model's input from the samples from `start` to before `end`; called within the step's scope. */
-  input(device: Device, start: number, end: number): Tensor
-  /** Which part of a batch it is, where several processes share one; all of it unless given. */
-  part?: BatchPart
-}
-
-/** A process's part of a batch. */
-export interface BatchPart {
-  /** Samples of the batch before it. */
-  readonly first: number
-  /** Samples of the whole batch. */
-  readonly total: number
-  /** False where the process has none of them: its samples stand in and must change nothing. */
-  readonly counts: boolean
-}
 
 /** The other processes, where several share each batch. */
 export interface StepPeers {

@@ -1,11 +1,13 @@
 /** One epoch of training. */
+
+import type { Samples } from '../data/samples.ts'
 import { DivergedError } from '../errors.ts'
-import { rehearsed } from '../gpu/rehearsal.ts'
 import type { Interrupt } from './interrupt.ts'
-import { type Pause, pipelined, type Samples, STEPS_IN_FLIGHT, trainStep } from './loop.ts'
+import { type Pause, pipelined, STEPS_IN_FLIGHT, trainStep } from './loop.ts'
 import { averages, type BatchResult, countOf, progressLine, Stopwatch, shortNote } from './metrics.ts'
 import type { StepProfile } from './profile.ts'
 import { startProgress } from './progress.ts'
+import { rehearsed } from './rehearsal.ts'
 import type { RunFiles } from './run_files.ts'
 import type { Session } from './session.ts'
 

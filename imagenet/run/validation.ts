@@ -1,8 +1,8 @@
 /** One pass over the validation images. */
 
-import { rehearsed } from '../gpu/rehearsal.ts'
+import type { Samples } from '../data/samples.ts'
 import type { Interrupt } from './interrupt.ts'
-import { evaluateStep, pipelined, type Samples } from './loop.ts'
+import { evaluateStep, pipelined } from './loop.ts'
 import {
   type Averages,
   addBatch,
@@ -15,6 +15,7 @@ import {
   validationLine,
 } from './metrics.ts'
 import { startProgress } from './progress.ts'
+import { rehearsed } from './rehearsal.ts'
 import type { RunFiles } from './run_files.ts'
 import type { Session } from './session.ts'
 

@@ -1,8 +1,13 @@
 /** What ran: for whoever wants to run it again. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { builtFile } from '../locate.ts'
-import type { Versions } from './results.ts'
+import { builtFile } from './locate.ts'
+
+export interface Versions {
+  kakuritsu: string
+  node: string
+  webgpu: string
+}
 
 export function versions(): Versions {
   const versionOf = (manifest: string): string => JSON.parse(readFileSync(manifest, 'utf8')).version

@@ -1,8 +1,8 @@
 /** What a run does with the first batch of each phase before its first step. */
 import type { Device } from '../../engine/index.ts'
 import { type Module, rehearseModel } from '../../nn/index.ts'
-import type { Samples } from '../run/loop.ts'
-import { tuningOf } from './tuning.ts'
+import type { Samples } from '../data/samples.ts'
+import { tuningOf } from '../gpu/tuning.ts'
 
 /** The modes, `training` or not, in which a model has been rehearsed. */
 const rehearsals = new WeakMap<Module, Set<boolean>>()

@@ -1,9 +1,9 @@
 /** A worker thread: reads, decodes and transforms the files of one batch after another. */
 import { parentPort } from 'node:worker_threads'
-import { type Job, type Outcome, throwIfStopped } from '../data/job.ts'
 import { DecodeError } from '../errors.ts'
-import { decodeFileBy } from './decode.ts'
-import { makePixels } from './pixels.ts'
+import { decodeFileBy } from '../images/decode.ts'
+import { makePixels } from '../images/pixels.ts'
+import { type Job, type Outcome, throwIfStopped } from './job.ts'
 
 const port = parentPort
 if (!port) throw new Error('decode.worker runs as a worker thread only')
