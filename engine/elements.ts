@@ -19,7 +19,7 @@ export class ElementKernel {
   readonly #name: string
   readonly #walks: Record<Walk, Kernel>
 
-  constructor(name: string, source: string) {
+  constructor(name: string, source: string | readonly string[]) {
     this.#name = name
     const [short, long] = WALKS.map((walk) => new Kernel(name, source, { LANES, STEPS: STEPS[walk] }))
     this.#walks = { short, long }

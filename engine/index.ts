@@ -26,8 +26,11 @@ export {
   type AdadeltaState,
   type AdadeltaStepOptions,
   adadeltaStep,
+  SGD_SMALL,
+  type SgdPart,
   type SgdStepOptions,
   sgdStep,
+  sgdSteps,
 } from './ops/update.ts'
 export { Profiler, type Span } from './profile.ts'
 export { imageStream, type Key, nameStream, type Stream, shuffled } from './random.ts'

@@ -1,5 +1,5 @@
-/** Optimizers, as torch.optim has them. Each step is one dispatch a parameter, and nothing waits for the GPU. */
-import { adadeltaStep, sgdStep, Tensor } from '../engine/index.ts'
+/** Optimizers, as torch.optim has them. Nothing waits for the GPU. */
+import { adadeltaStep, SGD_SMALL, sgdSteps, Tensor } from '../engine/index.ts'
 import { FileTensor, type SavedTensor } from './formats/file_tensor.ts'
 import { constant } from './init.ts'
 import { loadState, StateError, saveState } from './state.ts'
@@ -14,6 +14,13 @@ export interface OptimizerState {
   tensors: Map<string, SavedTensor>
 }
 
+/** A parameter that is to be moved, and what the optimizer keeps for it. */
+interface Moving<K extends string> {
+  param: Tensor
+  grad: Tensor
+  kept: Readonly<Record<K, Buffer>>
+}
+
 /**
  * @typeParam S its settings, the learning rate among them
  * @typeParam K the names, PyTorch's, of what it keeps for each parameter
@@ -25,6 +32,8 @@ export abstract class Optimizer<S extends { lr: number } = { lr: number }, K ext
   readonly #state: readonly Record<K, Buffer>[]
   /** Where in `params` a tensor's parameter is. */
   readonly #places: ReadonlyMap<Tensor, number>
+  /** The place of a small parameter that waits for another, to be moved with it. */
+  #waiting: number | null = null
 
   /**
    * @param params on a device already, one that modules share counting once; `step` leaves those without a gradient alone
@@ -40,8 +49,8 @@ export abstract class Optimizer<S extends { lr: number } = { lr: number }, K ext
     })
   }
 
-  /** One step on one parameter. */
-  protected abstract update(param: Tensor, grad: Tensor, kept: Readonly<Record<K, Buffer>>): void
+  /** One step on each of these parameters. */
+  protected abstract update(parts: readonly Moving<K>[]): void
 
   /** Learning rate; may be changed between steps. */
   get lr(): number {
@@ -55,27 +64,43 @@ export abstract class Optimizer<S extends { lr: number } = { lr: number }, K ext
   /** Forgets the gradients of its parameters. */
   zeroGrad(): void {
     for (const param of this.params) param.zeroGrad()
+    this.#waiting = null
   }
 
   /** Moves every parameter that has a gradient. */
   step(): void {
-    for (const place of this.params.keys()) this.#move(place)
+    if (this.#waiting !== null) this.#moveAndForget([this.#waiting])
+    this.#move([...this.params.keys()])
   }
 
   /**
    * Moves one parameter and forgets its gradient: for `backward` to call when that is complete. It is in the caches still,
-   * and the next gradient can have its memory. Of tensors that are no parameter of this optimizer it leaves all as it is.
+   * and the next gradient can have its memory. A small parameter waits for another, or for `step`. Of tensors that
+   * are no parameter of this optimizer it leaves all as it is.
    */
   stepOn(tensor: Tensor): void {
     const place = this.#places.get(tensor)
     if (place === undefined) return
-    this.#move(place)
-    this.params[place].zeroGrad()
+    const waiting = this.#waiting
+    if (tensor.size > SGD_SMALL) this.#moveAndForget([place])
+    else if (waiting === null) this.#waiting = place
+    else if (waiting !== place) this.#moveAndForget([waiting, place])
   }
 
-  #move(place: number): void {
-    const { tensor, grad } = this.params[place]
-    if (grad) this.update(tensor, grad, this.#state[place])
+  #moveAndForget(places: readonly number[]): void {
+    this.#move(places)
+    for (const place of places) {
+      this.params[place].zeroGrad()
+      if (place === this.#waiting) this.#waiting = null
+    }
+  }
+
+  #move(places: readonly number[]): void {
+    const parts = places.flatMap((place): Moving<K>[] => {
+      const { tensor: param, grad } = this.params[place]
+      return grad ? [{ param, grad, kept: this.#state[place] }] : []
+    })
+    this.update(parts)
   }
 
   async stateDict(): Promise<OptimizerState> {
@@ -126,8 +151,9 @@ export class SGD extends Optimizer<Required<SGDOptions>, 'momentum_buffer'> {
     super(params, { lr, momentum, weightDecay }, ['momentum_buffer'])
   }
 
-  protected override update(param: Tensor, grad: Tensor, kept: Readonly<Record<'momentum_buffer', Buffer>>): void {
-    sgdStep(param, grad, kept.momentum_buffer.tensor, this.settings)
+  protected override update(parts: readonly Moving<'momentum_buffer'>[]): void {
+    const velocities = parts.map(({ param, grad, kept }) => ({ param, grad, velocity: kept.momentum_buffer.tensor }))
+    sgdSteps(velocities, this.settings)
   }
 }
 
@@ -146,12 +172,10 @@ export class Adadelta extends Optimizer<Required<AdadeltaOptions>, 'square_avg' 
     super(params, { lr, rho, eps, weightDecay }, ['square_avg', 'acc_delta'])
   }
 
-  protected override update(
-    param: Tensor,
-    grad: Tensor,
-    kept: Readonly<Record<'square_avg' | 'acc_delta', Buffer>>,
-  ): void {
-    const averages = { squareAverage: kept.square_avg.tensor, deltaAverage: kept.acc_delta.tensor }
-    adadeltaStep(param, grad, averages, this.settings)
+  protected override update(parts: readonly Moving<'square_avg' | 'acc_delta'>[]): void {
+    for (const { param, grad, kept } of parts) {
+      const averages = { squareAverage: kept.square_avg.tensor, deltaAverage: kept.acc_delta.tensor }
+      adadeltaStep(param, grad, averages, this.settings)
+    }
   }
 }

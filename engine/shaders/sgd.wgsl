@@ -1,5 +1,4 @@
-// A step of SGD in PyTorch's order: g = grad + weightDecay·param, velocity ← momentum·velocity + g,
-// param ← param − lr·velocity.
+// A step of SGD. Behind sgd_step.wgsl.
 //
 //   param, velocity: size floats, changed in place;  grad: size floats
 // A thread makes STEPS times four elements; LANES threads lie side by side, so that reads are contiguous. The last four
@@ -20,9 +19,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let first = (group.y * groups.x + group.x) * LANES * STEPS + lane;
   let end = min(first + LANES * STEPS, (params.size + 3) / 4);
   for (var i = first; i < end; i += LANES) {
-    let p = param[i]; // once: behind a store it would be loaded again
-    let v = params.momentum * velocity[i] + (grad[i] + params.weightDecay * p);
-    velocity[i] = v;
-    param[i] = p - params.lr * v;
+    let next = moved(param[i], grad[i], velocity[i]);
+    velocity[i] = next.velocity;
+    param[i] = next.param;
   }
 }

@@ -1,7 +1,7 @@
 /** Several steps of each optimizer's update against float64, so that the state counts too. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { adadeltaStep, sgdStep } from '../../engine/ops/update.ts'
+import { adadeltaStep, SGD_SMALL, sgdStep, sgdSteps } from '../../engine/ops/update.ts'
 import { close, nd, Random } from '../reference/nd.ts'
 import * as reference from '../reference/update.ts'
 import { ROUNDING, tensor } from './check.ts'
@@ -26,6 +26,28 @@ for (const shape of [[1], [33, 7, 5]])
       close(await param.read(), expected.param, ROUNDING, 'parameter')
       close(await velocity.read(), expected.velocity, ROUNDING, 'velocity')
     })
+
+test('sgdSteps moves many parameters, small and large, to the bits of single steps', async () => {
+  const options = { lr: 0.1, momentum: 0.9, weightDecay: 0.01 }
+  const random = new Random(19)
+  const sizes = [1, 7, 64, SGD_SMALL, SGD_SMALL + 1, 257, 4, 1000, 33, 2 * SGD_SMALL, 512, 5, 63, 3]
+  const values = sizes.map((size) => [0, 1, 2].map(() => random.normal([size])))
+  const copies = [0, 1].map(async () => {
+    const parts = values.map(async ([param, grad, velocity]) => ({
+      param: await tensor(param),
+      grad: await tensor(grad),
+      velocity: await tensor(velocity),
+    }))
+    return Promise.all(parts)
+  })
+  const [one, many] = await Promise.all(copies)
+  for (const { param, grad, velocity } of one) sgdStep(param, grad, velocity, options)
+  sgdSteps(many, options)
+  for (const [i, { param, velocity }] of many.entries()) {
+    assert.equal(await param.read(), await one[i].param.read(), `parameter of ${sizes[i]}`)
+    assert.equal(await velocity.read(), await one[i].velocity.read(), `velocity of ${sizes[i]}`)
+  }
+})
 
 for (const shape of [[1], [33, 7, 5]])
   test(`adadeltaStep [${shape}]`, async () => {

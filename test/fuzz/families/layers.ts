@@ -18,6 +18,7 @@ import {
   scale,
   scope,
   sgdStep,
+  sgdSteps,
   topkCorrect,
 } from '../../../engine/index.ts'
 import { checkOp, ROUNDING, type Row, tensor, whole } from '../../ops/check.ts'
@@ -191,14 +192,21 @@ async function count(drawn: Matrix): Promise<void> {
   assert.equal([...counts], [...loss.topkCorrect(logits, labels, ks).data])
 }
 
+/** A step by itself, and that of two parameters at once. */
 async function descend(drawn: Matrix): Promise<void> {
   const options = { lr: 0.1, momentum: 0.9, weightDecay: 0.01 }
   const [param, grad, velocity] = [0, 1, 2].map((i) => values([drawn.rows, drawn.columns], drawn, i))
-  const [p, g, v] = await Promise.all([param, grad, velocity].map(tensor))
-  scope(() => sgdStep(p, g, v, options))
+  const copies = [0, 1, 2].map(() => Promise.all([param, grad, velocity].map(tensor)))
+  const [alone, ...pair] = (await Promise.all(copies)).map(([param, grad, velocity]) => ({ param, grad, velocity }))
+  scope(() => {
+    sgdStep(alone.param, alone.grad, alone.velocity, options)
+    sgdSteps(pair, options)
+  })
   const expected = update.sgdStep(param, grad, velocity, options)
-  close(await p.read(), expected.param, ROUNDING, 'parameter')
-  close(await v.read(), expected.velocity, ROUNDING, 'velocity')
+  for (const { param, velocity } of [alone, ...pair]) {
+    close(await param.read(), expected.param, ROUNDING, 'parameter')
+    close(await velocity.read(), expected.velocity, ROUNDING, 'velocity')
+  }
 }
 
 async function adapt(drawn: Matrix): Promise<void> {
