@@ -86,10 +86,8 @@ export function adaptiveAvgPool2d(x: Tensor, [outHeight, outWidth]: readonly [ro
   avgPoolKernel.for(channels).run(device, { ...params, pixels }, [x, out], workgroups(device, pixels, channels))
   return record('adaptiveAvgPool2d', out, [x], [], (dy) => {
     const dx = empty(device, x.shape)
-    const pixels = batch * height * width
-    avgPoolBackwardKernel
-      .for(channels)
-      .run(device, { ...params, pixels }, [dy, dx], workgroups(device, pixels, channels))
+    const runs = batch * height * outWidth
+    avgPoolBackwardKernel.for(channels).run(device, { ...params, runs }, [dy, dx], workgroups(device, runs, channels))
     return [dx]
   })
 }
