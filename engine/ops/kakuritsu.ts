@@ -150,9 +150,9 @@ const sampleGroups = ({ batch, first_sample }: Params) => Math.ceil(((first_samp
 
 const forward = new MaskedKernel('kakuritsu_forward', forwardSource, (params, sharing) => {
   const groups = sampleGroups(params)
-  // Two groups share what is read of the weights, which is dear on a software adapter; a step's code then just fits a CPU's
-  // instruction cache (32 KiB). A GPU would rather have threads.
-  const together = sharing === 'subgroup' && groups > 1 ? 2 : 1
+  // Two groups share what is read of the weights, which is dear on a software adapter, where a step's code still fits a
+  // CPU's instruction cache (32 KiB) then. A GPU would rather have threads.
+  const together = sharing === 'subgroup' && groups > 1 && params.p === HALF ? 2 : 1
   const along = Math.ceil(groups / together)
   return { across: Math.ceil(params.cells / 4), along, constants: { SAMPLE_GROUPS: together } }
 })
@@ -162,10 +162,10 @@ const backwardX = new MaskedKernel('kakuritsu_backward_x', xSource, (params) => 
   along: sampleGroups(params),
 }))
 
-const backwardWeight = new MaskedKernel('kakuritsu_backward_weight', weightSource, ({ inputs, cells }) => ({
-  across: Math.ceil(cells / 4),
-  along: Math.ceil(inputs / 16),
-}))
+const backwardWeight = new MaskedKernel('kakuritsu_backward_weight', weightSource, ({ inputs, cells }, sharing) => {
+  const quads = sharing === 'subgroup' ? 8 : 4 // as above
+  return { across: Math.ceil(cells / 4), along: Math.ceil(inputs / (4 * quads)), constants: { QUADS: quads } }
+})
 
 function checkShapes(x: Tensor, weight: Tensor): void {
   if (x.shape.length !== 2 || weight.shape.length !== 2)

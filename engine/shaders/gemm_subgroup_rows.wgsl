@@ -2,8 +2,9 @@
 //
 // They are made for software adapters (lavapipe), where arithmetic is a few vector instructions of the CPU but each float
 // loaded from a buffer costs about eight scalar ones: range checks by the lane. So a workgroup is 8 lanes, one subgroup;
-// a value is loaded by one lane alone and reaches the others by broadcast, which costs one instruction or none; and a
-// lane makes as many results as the code of one step leaves room for in a CPU's instruction cache: 32 rows by 8 columns.
+// a value is loaded by one lane alone and reaches the others by a shuffle, which costs one instruction (a broadcast
+// three: it asks which lanes are active); and a lane makes as many results as the code of one step leaves room for in a
+// CPU's instruction cache: 32 rows by 8 columns.
 // Two steps of the sum are taken at once, which halves the traffic of the sums between stack and registers.
 // Right on any adapter whose subgroups have 8 lanes or more, on GPUs slower than the tiled kernels.
 enable subgroups;
@@ -23,12 +24,12 @@ fn addRow(sums: ptr<function, Row>, a: vec2f, b0: Row, b1: Row) {
 
 // The same for 8 rows, of which lane i holds a's of row i.
 fn addRows(sums: ptr<function, array<Row, 8>>, a: vec2f, b0: Row, b1: Row) {
-  addRow(&(*sums)[0], subgroupBroadcast(a, 0), b0, b1);
-  addRow(&(*sums)[1], subgroupBroadcast(a, 1), b0, b1);
-  addRow(&(*sums)[2], subgroupBroadcast(a, 2), b0, b1);
-  addRow(&(*sums)[3], subgroupBroadcast(a, 3), b0, b1);
-  addRow(&(*sums)[4], subgroupBroadcast(a, 4), b0, b1);
-  addRow(&(*sums)[5], subgroupBroadcast(a, 5), b0, b1);
-  addRow(&(*sums)[6], subgroupBroadcast(a, 6), b0, b1);
-  addRow(&(*sums)[7], subgroupBroadcast(a, 7), b0, b1);
+  addRow(&(*sums)[0], subgroupShuffle(a, 0), b0, b1);
+  addRow(&(*sums)[1], subgroupShuffle(a, 1), b0, b1);
+  addRow(&(*sums)[2], subgroupShuffle(a, 2), b0, b1);
+  addRow(&(*sums)[3], subgroupShuffle(a, 3), b0, b1);
+  addRow(&(*sums)[4], subgroupShuffle(a, 4), b0, b1);
+  addRow(&(*sums)[5], subgroupShuffle(a, 5), b0, b1);
+  addRow(&(*sums)[6], subgroupShuffle(a, 6), b0, b1);
+  addRow(&(*sums)[7], subgroupShuffle(a, 7), b0, b1);
 }

@@ -30,7 +30,7 @@ struct Column { weights: vec4f, mask: vec4u }
 fn add_cells(sums: ptr<function, vec4f>, gradients: vec4f, columns: array<Column, 4>, s: u32) {
   for (var j = 0u; j < 4u; j++) {
     let takes_part = (columns[j].mask & (vec4u(1u, 2u, 1u, 2u) << vec4u(2u * s))) != vec4u();
-    *sums = select(*sums, *sums + gradients[j] * columns[j].weights, takes_part);
+    *sums += select(vec4f(), gradients[j] * columns[j].weights, takes_part);
   }
 }
 

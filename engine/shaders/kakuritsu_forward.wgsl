@@ -30,7 +30,7 @@ fn read_shared(row: u32, pair: u32) -> Shared { return read_pair(&x, min(row, pa
 fn add_pair(sums: ptr<function, vec4f>, values: vec2f, weights: array<vec4f, 2>, mask: vec4u, s: u32) {
   for (var k = 0u; k < 2u; k++) {
     let takes_part = (mask & vec4u(1u << (2u * s + k))) != vec4u();
-    *sums = select(*sums, *sums + values[k] * weights[k], takes_part);
+    *sums += select(vec4f(), values[k] * weights[k], takes_part);
   }
 }
 

@@ -1,5 +1,6 @@
 // Values that all 8 threads of a workgroup need, where they are one subgroup: a thread reads one of eight and the others
-// get it by broadcast, which on a software adapter costs one instruction or none where a read costs dozens.
+// get it by a shuffle, which on a software adapter costs one instruction (a broadcast three: it asks which lanes are
+// active) where a read costs dozens.
 // Comes first among a kernel's sources. The kernel defines Shared, and read_shared(place, at), the value to be read.
 enable subgroups;
 
@@ -11,13 +12,13 @@ fn hold(place: u32, at: u32, thread: u32) -> Held { return read_shared(place + t
 // The i-th of the eight.
 fn pass_on(held: Held, i: u32) -> Shared {
   switch (i) {
-    case 0u: { return subgroupBroadcast(held, 0u); }
-    case 1u: { return subgroupBroadcast(held, 1u); }
-    case 2u: { return subgroupBroadcast(held, 2u); }
-    case 3u: { return subgroupBroadcast(held, 3u); }
-    case 4u: { return subgroupBroadcast(held, 4u); }
-    case 5u: { return subgroupBroadcast(held, 5u); }
-    case 6u: { return subgroupBroadcast(held, 6u); }
-    default: { return subgroupBroadcast(held, 7u); }
+    case 0u: { return subgroupShuffle(held, 0u); }
+    case 1u: { return subgroupShuffle(held, 1u); }
+    case 2u: { return subgroupShuffle(held, 2u); }
+    case 3u: { return subgroupShuffle(held, 3u); }
+    case 4u: { return subgroupShuffle(held, 4u); }
+    case 5u: { return subgroupShuffle(held, 5u); }
+    case 6u: { return subgroupShuffle(held, 6u); }
+    default: { return subgroupShuffle(held, 7u); }
   }
 }

@@ -14,30 +14,21 @@ export function mask(key: Key, p: number): TakesPart {
   return (sample, cell, input) => {
     const block = [Math.floor(input / 4), Math.floor(cell / 4), Math.floor(sample / 16)] as const
     const first = threefry4x32([...block, Purpose.synapse * 2 ** 24], words)
-    const state = input % 4 < 2 ? first : fork(first, 7)
+    const state = input % 4 < 2 ? first : fork(first, 64)
     const [component, bit] = [cell % 4, 2 * (sample % 16) + (input % 2)]
-    const drawn = (place: number) => (place === 1 ? state : fork(state, place - 1))
-    for (const place of OWN) if (bitOf(drawn(place)[component], bit)) return below(place)
-
-    // A tie. The joint digits serve it if it is the first of its bit, or the second with the bit across free.
-    const words1to5 = OWN.map(drawn)
-    const tiesAt = (at: number) => COMPONENTS.filter((c) => words1to5.every((four) => !bitOf(four[c], at)))
-    const across = (bit + 16) % 32
-    const rank = tiesAt(bit).indexOf(component)
-    const served = rank === 0 || (rank === 1 && tiesAt(across).length === 0)
-    if (served) {
-      const joint = [...fork(state, 5), ...fork(state, 6)]
-      const place = joint.findIndex((word) => bitOf(word, rank === 0 ? bit : across))
-      if (place >= 0) return below(6 + place)
+    let some = 0
+    for (let place = 1; place <= 8; place++) {
+      const drawn = (place === 1 ? state : fork(state, place - 1))[component]
+      if (bitOf(drawn, bit)) return below(place)
+      some |= drawn
     }
-    const own = COMPONENTS.map((c) => (c === component ? 2 ** bit : 0))
-    return fork(state, 8, own)[0] < (threshold << (served ? 13 : 5)) >>> 0
+
+    // A tie. Its word is that of the round that it comes to be the component's lowest tie in.
+    let before = 0
+    for (let lower = 0; lower < bit; lower++) if (!bitOf(some, lower)) before++
+    return fork(state, 8 + before)[component] < (threshold << 8) >>> 0
   }
 }
-
-const OWN = [1, 2, 3, 4, 5]
-const COMPONENTS = [0, 1, 2, 3]
-const NONE = [0, 0, 0, 0]
 
 const bitOf = (word: number, bit: number): boolean => ((word >>> bit) & 1) === 1
 
@@ -51,10 +42,10 @@ const ROTATIONS = [
   [13, 27],
 ]
 
-/** Six more rounds from the words of a state, each changed by a multiple of its constant and `synapse`'s word. */
-function fork(words: Words, times: number, synapse: readonly number[] = NONE): Words {
-  const constants = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a]
-  const x = Uint32Array.from(constants, (c, i) => (words[i] + Math.imul(times, c)) ^ synapse[i])
+/** Six more rounds from the words of a state, two of which are changed by multiples of constants. */
+function fork(words: Words, times: number): Words {
+  const constants = [0x6a09e667, 0, 0x3c6ef372, 0]
+  const x = Uint32Array.from(constants, (c, i) => words[i] + Math.imul(times, c))
   const mix = (a: number, b: number, left: number) => {
     x[a] += x[b]
     x[b] = ((x[b] << left) | (x[b] >>> (32 - left))) ^ x[a]
