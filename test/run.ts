@@ -15,7 +15,7 @@ const folder = dirname(script)
 
 type Lane = 'device' | 'programs'
 const LANES: readonly Lane[] = ['device', 'programs']
-const PROGRAMS = /^(bin|parallel)\/|^imagenet\/(determinism|faults)\.|^imagenet\/gpu\/(driver|stderr)\./
+const PROGRAMS = /^(bin|parallel)\/|^imagenet\/determinism\.|^imagenet\/gpu\/(driver|stderr)\./
 
 /** The files of a lane, in order. */
 function filesOf(lane: Lane, pattern: string): string[] {
