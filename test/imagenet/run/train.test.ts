@@ -9,13 +9,13 @@ import { DEFAULTS, type TrainOptions } from '../../../imagenet/run/options.ts'
 import { train } from '../../../imagenet/run/train.ts'
 import { contents, linesOf } from '../../bin/commands.ts'
 import { jpegOf, picture, removeFolder, temporaryFolder } from '../pictures.ts'
+import { CHECKPOINT, SMALL } from '../small_run.ts'
 
 const test = suite('train: images')
 const folder = temporaryFolder()
-const CHECKPOINT = 'Exp_ResNet18_White.safetensors'
 
-const SMALL: Partial<TrainOptions> = {
-  ...{ base: 'resnet18', arch: 'White', imageSize: 32, batchSize: 4, seed: 5, workers: 1, printFreq: 1 },
+const COMMON: Partial<TrainOptions> = {
+  ...{ base: 'resnet18', imageSize: 32, batchSize: 4, seed: 5, workers: 1, printFreq: 1 },
   ...{ freeze: true, freezeBn: true },
 }
 
@@ -25,8 +25,12 @@ async function run(name: string, options: Partial<TrainOptions>): Promise<string
   const { log } = console
   console.log = (line: string) => lines.push(line)
   try {
-    const all = { ...DEFAULTS, ...SMALL, output: join(folder, name), ...options }
-    const status = await train({ options: all, given: new Set(Object.keys(all) as (keyof TrainOptions)[]) }, openDevice)
+    const all = { ...DEFAULTS, ...COMMON, output: join(folder, name), ...options }
+    const status = await train(
+      { options: all, given: new Set(Object.keys(all) as (keyof TrainOptions)[]) },
+      openDevice,
+      SMALL,
+    )
     assert.is(status, 0)
   } finally {
     console.log = log
