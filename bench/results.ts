@@ -4,6 +4,8 @@
  *     npm run bench -- --json bench.json
  *     npm run bench:peers -- --json peers.json
  *     node dist/bench/results.js bench.json peers.json > bench/RESULTS.md
+ *
+ * Peers may have been measured in several runs: of one that stands in more than one file, the last counts.
  */
 import { readFileSync } from 'node:fs'
 import { BARS, type Bar, holds, type Measurements, type PeerResult, worst } from './bars.ts'
@@ -16,11 +18,14 @@ interface PeersFile extends Circumstances {
   results: PeerResult[]
 }
 
-const [benchName, peersName] = process.argv.slice(2)
-if (!peersName) throw new Error('usage: node dist/bench/results.js bench.json peers.json')
+const [benchName, ...peersNames] = process.argv.slice(2)
+if (peersNames.length === 0) throw new Error('usage: node dist/bench/results.js bench.json peers.json...')
 const bench: BenchFile = JSON.parse(readFileSync(benchName, 'utf8'))
-const peers: PeersFile = JSON.parse(readFileSync(peersName, 'utf8'))
-const measurements: Measurements = { rows: bench.rows, peers: peers.results }
+const peersFiles = peersNames.map((name): PeersFile => JSON.parse(readFileSync(name, 'utf8')))
+const peersIn = ({ results }: PeersFile) => [...new Set(results.map(({ peer }) => peer))]
+const lastOf = (peer: string) => peersFiles.findLast((file) => peersIn(file).includes(peer))
+const peerResults = peersFiles.flatMap((file) => file.results.filter(({ peer }) => lastOf(peer) === file))
+const measurements: Measurements = { rows: bench.rows, peers: peerResults }
 
 const table = (head: string[], rows: string[][]): string =>
   [head, head.map((_, i) => (i ? '---:' : '---')), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
@@ -32,6 +37,12 @@ const source = ({ adapter, cpu, cores, node, date, command, load }: Circumstance
     `${cores} cores of ${cpu}, Node ${node}`,
     `load average ${load.before.toFixed(1)} before and ${load.after.toFixed(1)} after.`,
   ].join('; ')
+
+/** A run of bench:peers, and which peers' figures are from it. */
+function peersSource(file: PeersFile): string {
+  const counted = peersIn(file).filter((peer) => lastOf(peer) === file)
+  return `\n- ${counted.join(', ')}: ${source(file)}`
+}
 
 function barCells(bar: Bar): string[] {
   const factors = bar.measured(measurements)
@@ -51,10 +62,10 @@ function barCells(bar: Bar): string[] {
 }
 
 function peerTable(): string {
-  const names = [...new Set(peers.results.map(({ peer }) => peer))]
-  const rows = [...new Set(peers.results.map(({ row }) => row))]
+  const names = [...new Set(peerResults.map(({ peer }) => peer))]
+  const rows = [...new Set(peerResults.map(({ row }) => row))]
   const cell = (row: string, peer: string) => {
-    const result = peers.results.find((result) => result.row === row && result.peer === peer)
+    const result = peerResults.find((result) => result.row === row && result.peer === peer)
     if (result?.ratio === undefined) return result?.failed ? 'failed' : 'cannot'
     return `**${result.ratio.toFixed(2)} ×** (${duration(result.theirs!)} : ${duration(result.ours!)})`
   }
@@ -85,7 +96,7 @@ function familyTable(family: string): string {
   return table(['', 'time', '±', 'rate', 'of best', 'ratio'], cells)
 }
 
-const failures = peers.results.filter(({ failed }) => failed)
+const failures = peerResults.filter(({ failed }) => failed)
 
 console.log(`# Results
 
@@ -108,7 +119,8 @@ On a GPU: unmeasured, kakuritsu and peers alike, and \`bench/peers/torch_bench.p
 
 ## Beside other frameworks
 
-Their time over ours, and the two times. ${source(peers)}
+Their time over ours, and the two times.
+${peersFiles.map(peersSource).join('')}
 
 ${peerTable()}
 ${failures.map(({ row, peer, failed }) => `\n- ${peer}, ${row}: ${failed}`).join('')}
