@@ -19,7 +19,8 @@ import smallSource from '../shaders/batchnorm_small.wgsl'
 import statsSource from '../shaders/batchnorm_stats.wgsl'
 import statsFinishSource from '../shaders/batchnorm_stats_finish.wgsl'
 import { empty, scope, type Tensor } from '../tensor.ts'
-import { ChannelKernel, ITEMS, LANES, stepsOf } from './channels.ts'
+import { finish, kindOf, type Layout, sliceToApply, sliceToSum } from './batchnorm_slices.ts'
+import { ChannelKernel, stepsOf } from './channels.ts'
 
 const smallKernel = new ChannelKernel('batchnorm_small', normalSource, rowsSource, smallSource)
 const backwardSmallKernel = new ChannelKernel('batchnorm_backward_small', normalSource, backwardSmallSource)
@@ -38,25 +39,6 @@ const backwardEvalKernel = new ChannelKernel('batchnorm_backward_eval', normalSo
  * as long at 8,192; a CPU of more cores would miss the work of its others sooner. A GPU wants more threads than that.
  */
 const SMALL = { gpu: { rows: 32, LANES: 32 }, software: { rows: 2048, LANES: 8 } }
-
-/** How many rows a thread sums: enough to be worth its start, few enough to give a small batch many threads. */
-const ROWS_TO_SUM = 32
-
-/**
- * How many rows a thread normalises: on a GPU it has read four to six numbers of its channel for them; on a CPU (lavapipe)
- * the start of 8 threads, one vector, was measured to cost as much as 7 of their rows.
- */
-const ROWS_TO_APPLY = { gpu: 8, software: 64 }
-
-/**
- * A large batch is cut into so many slices at most: on a GPU 32 for each of the 32 threads by which the second pass adds
- * up a channel; on a CPU as many as one thread adds up, which keep its few cores as busy.
- */
-const MOST_SLICES = { gpu: 1024, software: 32 }
-
-/** The second pass for many slices and for few: LANES and SPREAD of its shaders. */
-const MANY_SLICES = { LANES: 8, SPREAD: 32 }
-const FEW_SLICES = { LANES: 32, SPREAD: 1 }
 
 /** Threads of a workgroup of batchnorm_running.wgsl. */
 const RUNNING_LANES = 64
@@ -126,12 +108,6 @@ export function batchNorm2d(x: Tensor, options: BatchNorm2dOptions): Tensor {
   })
 }
 
-/** An image tensor as the kernels see it: rows = N·H·W of `channels` numbers. */
-export interface Layout {
-  rows: number
-  channels: number
-}
-
 export function layoutOf(x: Tensor, options: BatchNorm2dOptions): Layout {
   const { weight, bias, runningMean, runningVar, training, residual } = options
   if (x.shape.length !== 4) throw new ShapeError(`batchNorm2d: x must be [N, H, W, C], not ${show(x.shape)}`)
@@ -194,9 +170,9 @@ function normaliseSmall(x: Tensor, layout: Layout, options: BatchNorm2dOptions, 
 }
 
 /** The mean of each channel over slices of the rows, and Σ (x − mean)²: [slices, C] each, of at most `most` slices. */
-export function sliceStatistics(x: Tensor, layout: Layout, most = MOST_SLICES[kindOf(x.device)]) {
+export function sliceStatistics(x: Tensor, layout: Layout, most?: number) {
   const { device } = x
-  const { slices, params, workgroups } = slice(layout, ROWS_TO_SUM, most)
+  const { slices, params, workgroups } = sliceToSum(device, layout, most)
   const [means, squares] = emptyPair(device, [slices, layout.channels])
   statsKernel.for(layout.channels).run(device, params, [x, means, squares], workgroups)
   const { rows, rowsPerSlice } = params
@@ -262,40 +238,11 @@ function smallGrads(tensors: Passed, layout: Layout, after: Flags): [Tensor, Ten
   return [dx, dWeight, dBias]
 }
 
-const kindOf = (device: Device) => (device.software ? 'software' : 'gpu')
-
-/** How the passes that normalise cut the rows. */
-export const sliceToApply = (device: Device, layout: Layout) =>
-  slice(layout, ROWS_TO_APPLY[kindOf(device)], device.limits.maxComputeWorkgroupsPerDimension)
-
-/** How the passes that sum cut the rows. */
-const sliceToSum = (device: Device, layout: Layout) => slice(layout, ROWS_TO_SUM, MOST_SLICES[kindOf(device)])
-
-/** Cuts the rows into slices of `rowsAtLeast`, or longer ones where there would be more than `most`. */
-function slice({ rows, channels }: Layout, rowsAtLeast: number, most: number) {
-  const rowsPerSlice = Math.max(rowsAtLeast, Math.ceil(rows / most))
-  const slices = Math.ceil(rows / rowsPerSlice)
-  const workgroups: [number, number] = [Math.ceil(stepsOf(channels) / LANES), Math.ceil(slices / ITEMS)]
-  return { slices, params: { rows, channels, rowsPerSlice }, workgroups }
-}
-
 /** Runs a kernel for few rows; `params` are its own. */
 function runSmall(kernel: ChannelKernel, device: Device, params: Layout & Flags, bindings: Tensor[]): void {
   const { LANES } = SMALL[kindOf(device)]
   const workgroups = Math.ceil(stepsOf(params.channels) / LANES)
   kernel.for(params.channels, { LANES }).run(device, { ...params }, bindings, [workgroups])
-}
-
-/** Runs a second pass over slices; `params` are its kernel's, `channels` and `slices` among them. */
-function finish(
-  kernel: ChannelKernel,
-  device: Device,
-  params: Readonly<Record<string, number>>,
-  bindings: Tensor[],
-): void {
-  const constants = params.slices > MANY_SLICES.SPREAD ? MANY_SLICES : FEW_SLICES
-  const workgroups = Math.ceil(stepsOf(params.channels) / constants.LANES)
-  kernel.for(params.channels, constants).run(device, params, bindings, [workgroups])
 }
 
 const emptyPair = (device: Device, shape: readonly number[]): [Tensor, Tensor] => [

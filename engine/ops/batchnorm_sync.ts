@@ -16,12 +16,11 @@ import {
   DEFAULT_MOMENTUM,
   emptyNormals,
   flags,
-  type Layout,
   layoutOf,
   parameterGrads,
   sliceStatistics,
-  sliceToApply,
 } from './batchnorm.ts'
+import { type Layout, sliceToApply } from './batchnorm_slices.ts'
 import { ChannelKernel, stepsOf } from './channels.ts'
 
 const joinedKernel = new ChannelKernel('batchnorm_joined', normalSource, joinedSource)
