@@ -150,8 +150,8 @@ const sampleGroups = ({ batch, first_sample }: Params) => Math.ceil(((first_samp
 
 const forward = new MaskedKernel('kakuritsu_forward', forwardSource, (params, sharing) => {
   const groups = sampleGroups(params)
-  // Two groups share what is read of the weights, which is dear on a software adapter, where a step's code still fits a
-  // CPU's instruction cache (32 KiB) then. A GPU would rather have threads.
+  // Two groups share what is read of the weights, which is dear on a software adapter. Where all digits are drawn, a step's
+  // code would no longer fit a CPU's instruction cache (32 KiB) then; and a GPU would rather have threads.
   const together = sharing === 'subgroup' && groups > 1 && params.p === HALF ? 2 : 1
   const along = Math.ceil(groups / together)
   return { across: Math.ceil(params.cells / 4), along, constants: { SAMPLE_GROUPS: together } }
@@ -163,7 +163,7 @@ const backwardX = new MaskedKernel('kakuritsu_backward_x', xSource, (params) => 
 }))
 
 const backwardWeight = new MaskedKernel('kakuritsu_backward_weight', weightSource, ({ inputs, cells }, sharing) => {
-  const quads = sharing === 'subgroup' ? 8 : 4 // as above
+  const quads = sharing === 'subgroup' ? 8 : 4 // more share what is read of dy, fewer leave more threads
   return { across: Math.ceil(cells / 4), along: Math.ceil(inputs / (4 * quads)), constants: { QUADS: quads } }
 })
 

@@ -8,9 +8,9 @@ import { tuningOf } from '../gpu/tuning.ts'
 const rehearsals = new WeakMap<Module, Set<boolean>>()
 
 /**
- * Gives the batches on. With a model's first in each mode, the step that it is for is rehearsed while workers load those behind it: its
- * kernels compile side by side, and what is tuned is measured. Not without tuning on a software adapter: such drivers
- * compile when a kernel first runs, so that nothing would be gained.
+ * Gives the batches on. With a model's first in each mode, the step that it is for is rehearsed while workers load those
+ * behind it: its kernels compile side by side, and what is tuned is measured. Not without tuning on a software adapter:
+ * such drivers compile when a kernel first runs, so that nothing would be gained.
  * @param step what will be done with a batch
  */
 export async function* rehearsed(
