@@ -21,6 +21,7 @@ export const ADAPTER_LIMITS = [
   'maxComputeWorkgroupsPerDimension',
   'minUniformBufferOffsetAlignment',
   'minStorageBufferOffsetAlignment',
+  'maxTextureDimension2D',
 ] as const
 
 /** A product [M, K] · [K, N], and the lanes that make it together. */

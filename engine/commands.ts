@@ -92,6 +92,10 @@ export class Commands {
     this.#openEncoder().copyBufferToBuffer(from, fromOffset, to, toOffset, bytes)
   }
 
+  copyToTexture(from: GPUTexelCopyBufferInfo, to: GPUTexelCopyTextureInfo, size: GPUExtent3DStrict): void {
+    this.#openEncoder().copyBufferToTexture(from, to, size)
+  }
+
   clear(buffer: GPUBuffer): void {
     this.#openEncoder().clearBuffer(buffer)
   }

@@ -95,15 +95,32 @@ export class Device {
   /** @param describe what it is for, asked when it turns out that there is no memory for it */
   createBuffer(bytes: number, describe = () => 'a buffer'): GPUBuffer {
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage
+    return this.#noteIfTooLarge(
+      () => this.gpu.createBuffer({ size: bytes, usage: STORAGE | COPY_SRC | COPY_DST }),
+      () => `${describe()}, ${bytes} bytes`,
+    )
+  }
+
+  /** A texture of four floats a texel, which kernels read. @param describe as of `createBuffer` */
+  createTexture(width: number, height: number, describe: () => string): GPUTexture {
+    const { STORAGE_BINDING, COPY_DST } = GPUTextureUsage
+    const size = [width, height]
+    return this.#noteIfTooLarge(
+      () => this.gpu.createTexture({ size, format: 'rgba32float', usage: STORAGE_BINDING | COPY_DST }),
+      () => `${describe()}, as a texture ${width} × ${height}`,
+    )
+  }
+
+  #noteIfTooLarge<T>(create: () => T, describe: () => string): T {
     this.gpu.pushErrorScope('out-of-memory')
-    const buffer = this.gpu.createBuffer({ size: bytes, usage: STORAGE | COPY_SRC | COPY_DST })
+    const created = create()
     this.gpu.popErrorScope().then(
       (error) => {
-        if (error) this.#faults.noteOutOfMemory(`${describe()}, ${bytes} bytes`)
+        if (error) this.#faults.noteOutOfMemory(describe())
       },
       () => {}, // the device is lost, which is told apart
     )
-    return buffer
+    return created
   }
 
   /**
@@ -151,6 +168,10 @@ export class Device {
 
   copy(from: GPUBuffer, to: GPUBuffer, bytes: number, fromOffset = 0, toOffset = 0): void {
     this.#commands.copy(from, to, bytes, fromOffset, toOffset)
+  }
+
+  copyToTexture(from: GPUTexelCopyBufferInfo, to: GPUTexelCopyTextureInfo, size: GPUExtent3DStrict): void {
+    this.#commands.copyToTexture(from, to, size)
   }
 
   clear(buffer: GPUBuffer): void {

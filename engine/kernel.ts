@@ -2,7 +2,8 @@
  * A `.wgsl` file becomes a pipeline, and a pipeline a dispatch.
  *
  * What a kernel's source must look like: parameters in `struct Params` (scalars only) at binding 0, storage buffers
- * from binding 1 on in the order in which they are passed, entry point `main`. Tunables are lines of the form
+ * from binding 1 on in the order in which they are passed, entry point `main`. A tensor of f32 whose binding is of `Texels`
+ * is copied into a texture before the dispatch (texels.ts). Tunables are lines of the form
  * `const NAME: u32 = 8;` at module level; `constants` replaces their values by name before the source is compiled. So is
  * `alias Element = f32;`, the type in which numbers lie in buffers, for tensors of f16: it loads `Element`s and
  * computes in f32. That is the only change ever made to a source. Several sources are joined in order, so that kernels
@@ -17,6 +18,10 @@ import { memoryOf, type Storage } from './memory.ts'
 
 export type Constants = Readonly<Record<string, number | string>>
 type Scalar = 'u32' | 'i32' | 'f32'
+/** How a kernel gets at a tensor. */
+type Access = 'storage' | 'read-only-storage' | 'texels'
+
+const TEXELS_LAYOUT = { storageTexture: { access: 'read-only', format: 'rgba32float' } } as const
 
 /** A cached bind group refers to buffers; beyond this many the cache starts anew. */
 const MAX_BIND_GROUPS = 8192
@@ -38,7 +43,7 @@ export class Kernel {
   readonly name: string
   readonly source: string
   readonly #params: [name: string, type: Scalar][]
-  readonly #access: GPUBufferBindingType[]
+  readonly #access: Access[]
   readonly #compiled = new WeakMap<Device, Compiled>()
   readonly #variants = new Map<string, Kernel>()
   readonly #splits: boolean
@@ -54,9 +59,9 @@ export class Kernel {
     this.#takesHalf = this.source.includes('alias Element = f16;')
     this.#params = parseParams(name, this.source)
     this.#splits = this.#params.some(([field]) => field === 'firstGroup')
-    this.#access = [...this.source.matchAll(/@binding\((\d+)\)\s*var<storage(?:,\s*(read|read_write))?>/g)]
+    this.#access = [...this.source.matchAll(/@binding\((\d+)\)\s*var(?:<storage, (read|read_write)>| \w+: (Texels))/g)]
       .sort((a, b) => Number(a[1]) - Number(b[1]))
-      .map(([, , access]) => (access === 'read_write' ? 'storage' : 'read-only-storage'))
+      .map(([, , access, texels]) => (texels ? 'texels' : access === 'read_write' ? 'storage' : 'read-only-storage'))
     Kernel.all.push(this)
   }
 
@@ -116,6 +121,9 @@ export class Kernel {
     }
     const compiled = this.#on(device)
     const shapes = shapesOf(bindings)
+    bindings.forEach(({ storage, shape }, i) => {
+      if (this.#access[i] === 'texels') storage.texels(`a tensor ${show(shape)}`).update()
+    })
     const most = this.#splits ? device.pace.groupsOf(`${this.name} ${shapes}`) : Infinity
     const alone = x * y > most
     for (const { first, workgroups } of split([x, y, z], most))
@@ -185,23 +193,21 @@ class Compiled {
   readonly #device: Device
   readonly #layout: GPUBindGroupLayout
   readonly #name: string
+  readonly #access: readonly Access[]
   readonly #paramBytes: number
   #bindGroups = new Map<string, GPUBindGroup>()
 
-  constructor(device: Device, name: string, source: string, access: GPUBufferBindingType[], params: number) {
+  constructor(device: Device, name: string, source: string, access: readonly Access[], params: number) {
     const { gpu } = device
     this.#device = device
     this.#name = name
     this.#paramBytes = paramBytes(params)
-    const uniform: GPUBufferBindingLayout = {
-      type: 'uniform',
-      hasDynamicOffset: true,
-      minBindingSize: this.#paramBytes,
-    }
-    const buffers = [uniform, ...access.map((type): GPUBufferBindingLayout => ({ type }))]
+    this.#access = access
+    const uniform = { buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: this.#paramBytes } } as const
+    const layouts = [uniform, ...access.map((kind) => (kind === 'texels' ? TEXELS_LAYOUT : { buffer: { type: kind } }))]
     this.#layout = gpu.createBindGroupLayout({
       label: name,
-      entries: buffers.map((buffer, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer })),
+      entries: layouts.map((layout, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, ...layout })),
     })
     this.#descriptor = {
       label: name,
@@ -230,7 +236,9 @@ class Compiled {
     if (group) return group
     if (this.#bindGroups.size === MAX_BIND_GROUPS) this.#bindGroups.clear()
     const params: GPUBufferBinding = { buffer: this.#device.paramsBuffer, size: this.#paramBytes }
-    const resources = [params, ...bindings.map(({ storage }): GPUBufferBinding => ({ buffer: storage.buffer }))]
+    const ofBinding = ({ storage, shape }: Binding, i: number): GPUBindingResource =>
+      this.#access[i] === 'texels' ? storage.texels(`a tensor ${show(shape)}`).view : { buffer: storage.buffer }
+    const resources = [params, ...bindings.map(ofBinding)]
     group = this.#device.gpu.createBindGroup({
       label: this.#name,
       layout: this.#layout,

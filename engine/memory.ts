@@ -4,6 +4,7 @@
  */
 import type { Device } from './device.ts'
 import { OutOfMemoryError } from './errors.ts'
+import { Texels } from './texels.ts'
 
 /** The pool gives unused buffers back to the driver when it holds more than this and more than is in use. */
 const POOL_FLOOR_BYTES = 64 * 2 ** 20
@@ -20,12 +21,31 @@ export class Storage {
   kernel: string | null = null
   #memory: Memory
   #users = 0
+  #texels: Texels | null = null
 
   constructor(memory: Memory, id: number, buffer: GPUBuffer, bytes: number) {
     this.#memory = memory
     this.id = id
     this.buffer = buffer
     this.bytes = bytes
+  }
+
+  /** Of memory, the texels among them once they were asked for. */
+  get heldBytes(): number {
+    return this.bytes + (this.#texels?.bytes ?? 0)
+  }
+
+  /** Room for its contents as a texture, which it keeps; @param label of the tensor */
+  texels(label: string): Texels {
+    if (this.#texels) return this.#texels
+    const texels = new Texels(this.#memory.device, this.buffer, () => label)
+    this.#memory.noteLive(texels.bytes)
+    return (this.#texels = texels)
+  }
+
+  destroy(): void {
+    this.buffer.destroy()
+    this.#texels?.destroy()
   }
 
   retain(): this {
@@ -74,11 +94,10 @@ export class Memory {
       )
     const size = Math.min(sizeClass(bytes), limit)
     let storage = this.#pool.get(size)?.pop()
-    if (storage) this.pooledBytes -= size
+    if (storage) this.pooledBytes -= storage.heldBytes
     else storage = this.#make(size, label)
     storage.buffer.label = label // for the driver's messages
-    this.liveBytes += size
-    this.peakBytes = Math.max(this.peakBytes, this.liveBytes)
+    this.noteLive(storage.heldBytes)
     this.onTake?.(storage)
     return storage.retain()
   }
@@ -95,8 +114,14 @@ export class Memory {
       while (at > 0 && free[at - 1].id < storage.id) at--
       free.splice(at, 0, storage)
     }
-    this.liveBytes -= storage.bytes
-    this.pooledBytes += storage.bytes
+    this.liveBytes -= storage.heldBytes
+    this.pooledBytes += storage.heldBytes
+  }
+
+  /** Called when so many bytes more are in use. */
+  noteLive(bytes: number): void {
+    this.liveBytes += bytes
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes)
   }
 
   /** Gives all pooled buffers back to the driver. */
@@ -104,7 +129,7 @@ export class Memory {
     this.device.flush()
     const unused = [...this.#pool.values()].flat()
     this.device.inTurn(() => {
-      for (const { buffer } of unused) buffer.destroy()
+      for (const storage of unused) storage.destroy()
     })
     this.#pool.clear()
     this.pooledBytes = 0

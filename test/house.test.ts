@@ -23,6 +23,7 @@ const ENGINE = [
   'turns',
   'commands',
   'device',
+  'texels',
   'memory',
   'kernel',
   'profile',

@@ -12,12 +12,15 @@ import xSource from '../shaders/kakuritsu_backward_x.wgsl'
 import forwardSource from '../shaders/kakuritsu_forward.wgsl'
 import maskSource from '../shaders/kakuritsu_mask.wgsl'
 import scalarsSource from '../shaders/kakuritsu_read_scalars.wgsl'
+import texelsSource from '../shaders/kakuritsu_read_texels.wgsl'
 import vectorsSource from '../shaders/kakuritsu_read_vectors.wgsl'
 import shareSource from '../shaders/kakuritsu_share.wgsl'
 import shareSubgroupSource from '../shaders/kakuritsu_share_subgroup.wgsl'
 import randomSource from '../shaders/random.wgsl'
-import { empty, Tensor } from '../tensor.ts'
+import { empty, scope, Tensor } from '../tensor.ts'
+import { Texels } from '../texels.ts'
 import { linear, matmul } from './matmul.ts'
+import { resizeRows, resizeRowsInto } from './resize.ts'
 
 export type MaskGradient = 'straight-through' | 'exact'
 
@@ -56,19 +59,19 @@ export function kakuritsuLinear(x: Tensor, weight: Tensor, p: number, options: K
   const params = { batch, inputs, cells, first_sample: sampleOffset, p: threshold, key0, key1, key2, key3 }
 
   /** A masked sum, or zeros where no synapse takes part. */
-  const masked = (kernel: MaskedKernel, bindings: Tensor[], shape: number[]): Tensor => {
+  const masked = (kernel: MaskedKernel, a: Tensor, b: Tensor, shape: readonly [number, number]): Tensor => {
     if (p === 0) return Tensor.zeros(x.device, shape)
     const out = empty(x.device, shape)
-    kernel.run(x.device, params, [...bindings, out])
+    kernel.run(params, a, b, out)
     return out
   }
 
-  const y = masked(forward, [x, weight], [batch, cells])
+  const y = masked(forward, x, weight, [batch, cells])
   return record('kakuritsuLinear', y, [x, weight], [x, weight], (dy) =>
     maskGradient === 'exact'
       ? [
-          x.requiresGrad ? masked(backwardX, [weight, dy], [batch, inputs]) : null,
-          weight.requiresGrad ? masked(backwardWeight, [x, dy], [inputs, cells]) : null,
+          x.requiresGrad ? masked(backwardX, dy, weight, [batch, inputs]) : null,
+          weight.requiresGrad ? masked(backwardWeight, x, dy, [inputs, cells]) : null,
         ]
       : noGrad(() => [
           x.requiresGrad ? matmul(dy, weight, { transposeB: true }) : null,
@@ -77,15 +80,16 @@ export function kakuritsuLinear(x: Tensor, weight: Tensor, p: number, options: K
   )
 }
 
-/** How a workgroup's threads get values that all of them need; the shaders say why. */
-const SHARING = {
-  subgroup: { threads: 8, source: shareSubgroupSource },
-  each: { threads: 64, source: shareSource },
+/** Threads of a workgroup, and how they read and get at values that all of them need; the shaders say why. */
+const FORMS = {
+  texels: { threads: 8, sources: [shareSubgroupSource, texelsSource] },
+  vectors: { threads: 64, sources: [shareSource, vectorsSource] },
+  scalars: { threads: 64, sources: [shareSource, scalarsSource] },
 }
-type Sharing = keyof typeof SHARING
+type Form = keyof typeof FORMS
 
-/** The way to share whatever the adapter, for tests and measurements. */
-export const kakuritsuSharing: { name: Sharing | null } = { name: null }
+/** Whether adapters are to share by subgroups, for tests and measurements; null leaves it to the adapter. */
+export const kakuritsuSharing: { name: 'subgroup' | 'each' | null } = { name: null }
 
 interface Params extends Readonly<Record<string, number>> {
   readonly batch: number
@@ -105,54 +109,71 @@ interface Tiles {
   constants?: Constants
 }
 
-/** A kernel that draws the mask, in the forms that adapters and sizes want. */
+/** A kernel that draws the mask, in the forms that adapters and sizes want: out from a, which a workgroup shares, and b. */
 class MaskedKernel {
   readonly #name: string
   readonly #source: string
-  readonly #tiles: (params: Params, sharing: Sharing) => Tiles
-  readonly #forms = new Map<string, Kernel>()
+  readonly #tiles: (params: Params, form: Form) => Tiles
+  readonly #forms = new Map<Form, Kernel>()
 
-  constructor(name: string, source: string, tiles: (params: Params, sharing: Sharing) => Tiles) {
+  constructor(name: string, source: string, tiles: (params: Params, form: Form) => Tiles) {
     this.#name = name
     this.#source = source
     this.#tiles = tiles
   }
 
-  run(device: Device, params: Params, bindings: readonly Tensor[]): void {
-    const sharing = chooseSharing(device)
-    const { threads } = SHARING[sharing]
-    const { across, along, constants } = this.#tiles(params, sharing)
-    const wholeVectors = params.inputs % 4 === 0 && params.cells % 4 === 0
-    this.#form(sharing, wholeVectors ? 'vectors' : 'scalars')
+  run(params: Params, a: Tensor, b: Tensor, out: Tensor): void {
+    if (sharesBySubgroups(out.device))
+      scope(() => {
+        const padded = columnsOf(out) % 4 === 0 ? out : empty(out.device, [out.shape[0], wholeTexels(out)])
+        this.#dispatch('texels', params, [inWholeTexels(a), inWholeTexels(b), padded])
+        if (padded !== out) resizeRowsInto(out, padded, columnsOf(padded), columnsOf(out))
+      })
+    else {
+      const wholeVectors = [a, b, out].every((matrix) => columnsOf(matrix) % 4 === 0)
+      this.#dispatch(wholeVectors ? 'vectors' : 'scalars', params, [a, b, out])
+    }
+  }
+
+  #dispatch(form: Form, params: Params, bindings: readonly Tensor[]): void {
+    const { device } = bindings[0]
+    const { threads } = FORMS[form]
+    const { across, along, constants } = this.#tiles(params, form)
+    this.#form(form)
       .with({ THREADS: threads, ALL_DIGITS: String(params.p !== HALF), ...constants })
       .run(device, { ...params, along }, bindings, spread(device, along * Math.ceil(across / threads), 1))
   }
 
-  #form(sharing: Sharing, reads: 'vectors' | 'scalars'): Kernel {
-    const name = `${this.#name} ${sharing} ${reads}`
-    let kernel = this.#forms.get(name)
+  #form(form: Form): Kernel {
+    let kernel = this.#forms.get(form)
     if (!kernel) {
-      const readSource = reads === 'vectors' ? vectorsSource : scalarsSource
-      kernel = new Kernel(name, [SHARING[sharing].source, readSource, randomSource, maskSource, this.#source])
-      this.#forms.set(name, kernel)
+      const sources = [...FORMS[form].sources, randomSource, maskSource, this.#source]
+      this.#forms.set(form, (kernel = new Kernel(`${this.#name} ${form}`, sources)))
     }
     return kernel
   }
 }
 
-function chooseSharing({ software, subgroups }: Device): Sharing {
-  if (kakuritsuSharing.name) return kakuritsuSharing.name
-  return software && subgroups && subgroups.min >= SHARING.subgroup.threads ? 'subgroup' : 'each'
+const columnsOf = (matrix: Tensor): number => matrix.shape[1]
+const wholeTexels = (matrix: Tensor): number => Math.ceil(columnsOf(matrix) / 4) * 4
+
+const inWholeTexels = (matrix: Tensor): Tensor => resizeRows(matrix, columnsOf(matrix), wholeTexels(matrix))
+
+function sharesBySubgroups(device: Device): boolean {
+  if (kakuritsuSharing.name) return kakuritsuSharing.name === 'subgroup'
+  const { software, subgroups } = device
+  const inOne = subgroups !== null && subgroups.min >= FORMS.texels.threads
+  return software && inOne && Texels.fit(device)
 }
 
 /** Groups of 16 samples, counted from the step's first, that a batch touches. */
 const sampleGroups = ({ batch, first_sample }: Params) => Math.ceil(((first_sample % 16) + batch) / 16)
 
-const forward = new MaskedKernel('kakuritsu_forward', forwardSource, (params, sharing) => {
+const forward = new MaskedKernel('kakuritsu_forward', forwardSource, (params, form) => {
   const groups = sampleGroups(params)
   // Two groups share what is read of the weights, which is dear on a software adapter. Where all digits are drawn, a step's
   // code would no longer fit a CPU's instruction cache (32 KiB) then; and a GPU would rather have threads.
-  const together = sharing === 'subgroup' && groups > 1 && params.p === HALF ? 2 : 1
+  const together = form === 'texels' && groups > 1 && params.p === HALF ? 2 : 1
   const along = Math.ceil(groups / together)
   return { across: Math.ceil(params.cells / 4), along, constants: { SAMPLE_GROUPS: together } }
 })
@@ -162,8 +183,9 @@ const backwardX = new MaskedKernel('kakuritsu_backward_x', xSource, (params) => 
   along: sampleGroups(params),
 }))
 
-const backwardWeight = new MaskedKernel('kakuritsu_backward_weight', weightSource, ({ inputs, cells }, sharing) => {
-  const quads = sharing === 'subgroup' ? 8 : 4 // more share what is read of dy, fewer leave more threads
+const backwardWeight = new MaskedKernel('kakuritsu_backward_weight', weightSource, ({ inputs, cells }, form) => {
+  // More share what is read of dy; fewer leave more threads, and more of the instruction cache.
+  const quads = form === 'texels' ? 12 : 4
   return { across: Math.ceil(cells / 4), along: Math.ceil(inputs / (4 * quads)), constants: { QUADS: quads } }
 })
 

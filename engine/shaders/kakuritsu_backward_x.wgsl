@@ -1,7 +1,7 @@
 // dx[b,i] = Σ_n M[b,n,i] · w[i,n] · dy[b,n], with the mask M of the forward pass drawn again.
 // Joined with random.wgsl, kakuritsu_mask.wgsl, one of kakuritsu_read_*.wgsl and one of kakuritsu_share*.wgsl.
 //
-//   w [inputs, cells], dy [batch, cells], dx [batch, inputs]
+//   a = dy [batch, cells], b = w [inputs, cells], out = dx [batch, inputs]
 // Neighbouring threads take neighbouring quads of inputs. A thread makes its four inputs for a group of 16 samples.
 
 struct Params {
@@ -13,15 +13,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> w: Quads;
-@group(0) @binding(2) var<storage, read> dy: Quads;
-@group(0) @binding(3) var<storage, read_write> dx: Quads;
 
 const THREADS: u32 = 8;
 
 // A row's gradients at four cells. Rows beyond the batch read the last one, and are not written.
 alias Shared = vec4f;
-fn read_shared(row: u32, quad: u32) -> Shared { return read_quad(&dy, min(row, params.batch - 1u), params.cells, quad); }
+fn read_shared(row: u32, quad: u32) -> Shared { return read_a(min(row, params.batch - 1u), params.cells, quad); }
 
 // Four inputs' weights of one cell, and the mask's words that have their bits of that cell.
 struct Column { weights: vec4f, mask: vec4u }
@@ -48,7 +45,7 @@ fn add_all_cells(sums: ptr<function, array<vec4f, 8>>, held: Held, columns: arra
 
 fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
   for (var i = 0u; i < 8u; i++) {
-    if (row + i < params.batch) { write_quad(&dx, row + i, params.inputs, quad, (*sums)[i]); }
+    if (row + i < params.batch) { write_out(row + i, params.inputs, quad, (*sums)[i]); }
   }
 }
 
@@ -73,10 +70,10 @@ fn main(
   var sums1: array<vec4f, 8>;
   for (var quad = 0u; 4u * quad < cells; quad++) {
     let held0 = hold(row, quad, thread);
-    let w0 = read_quad(&w, line.x, cells, quad);
-    let w1 = read_quad(&w, line.y, cells, quad);
-    let w2 = read_quad(&w, line.z, cells, quad);
-    let w3 = read_quad(&w, line.w, cells, quad);
+    let w0 = read_b(line.x, cells, quad);
+    let w1 = read_b(line.y, cells, quad);
+    let w2 = read_b(line.z, cells, quad);
+    let w3 = read_b(line.w, cells, quad);
 
     let exist = select(vec4u(), vec4u(0xffffffffu), 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(cells));
     let state = first_state(draws, inputs_quad, quad, group);

@@ -1,10 +1,9 @@
 // y[b,n] = Σ_i M[b,n,i] · w[i,n] · x[b,i], with the mask M of kakuritsu_mask.wgsl.
 // Joined with random.wgsl, kakuritsu_mask.wgsl, one of kakuritsu_read_*.wgsl and one of kakuritsu_share*.wgsl.
 //
-//   x [batch, inputs], w [inputs, cells], y [batch, cells]
+//   a = x [batch, inputs], b = w [inputs, cells], out = y [batch, cells]
 // Neighbouring threads take neighbouring quads of cells. A thread makes its four cells for SAMPLE_GROUPS (1 or 2) groups
-// of 16 samples. The reads of a step come before its arithmetic group by group, which on lavapipe spills the fewest
-// registers.
+// of 16 samples, four inputs at a step.
 
 struct Params {
   batch: u32, inputs: u32, cells: u32,
@@ -15,40 +14,48 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: Pairs;
-@group(0) @binding(2) var<storage, read> w: Quads;
-@group(0) @binding(3) var<storage, read_write> y: Quads;
 
 const THREADS: u32 = 8;
 const SAMPLE_GROUPS: u32 = 2;
 
-// A pair of a row's inputs. Rows beyond the batch read the last one, and are not written.
-alias Shared = vec2f;
-fn read_shared(row: u32, pair: u32) -> Shared { return read_pair(&x, min(row, params.batch - 1u), params.inputs, pair); }
+// A quad of a row's inputs. Rows beyond the batch read the last one, and are not written.
+alias Shared = vec4f;
+fn read_shared(row: u32, quad: u32) -> Shared { return read_a(min(row, params.batch - 1u), params.inputs, quad); }
 
-// Adds a pair of inputs to the sums of sample `s` of the mask's group.
-fn add_pair(sums: ptr<function, vec4f>, values: vec2f, weights: array<vec4f, 2>, mask: vec4u, s: u32) {
-  for (var k = 0u; k < 2u; k++) {
-    let takes_part = (mask & vec4u(1u << (2u * s + k))) != vec4u();
-    *sums += select(vec4f(), values[k] * weights[k], takes_part);
-  }
+// The mask's words of four inputs, by pairs.
+struct Masks { low: vec4u, high: vec4u }
+
+fn draw(draws: Draws, input_quad: u32, cell_quad: u32, sample_group: u32, exist: Masks) -> Masks {
+  let state = first_state(draws, input_quad, cell_quad, sample_group);
+  let low = synapse_mask(draws, state) & exist.low;
+  return Masks(low, synapse_mask(draws, second_state(state)) & exist.high);
+}
+
+// Adds four inputs to the sums of sample `s` of the masks' group.
+fn add_inputs(sums: ptr<function, vec4f>, values: vec4f, weights: array<vec4f, 4>, masks: Masks, s: u32) {
+  let even = vec4u(1u << (2u * s));
+  let odd = vec4u(2u << (2u * s));
+  *sums += select(vec4f(), values.x * weights[0], (masks.low & even) != vec4u());
+  *sums += select(vec4f(), values.y * weights[1], (masks.low & odd) != vec4u());
+  *sums += select(vec4f(), values.z * weights[2], (masks.high & even) != vec4u());
+  *sums += select(vec4f(), values.w * weights[3], (masks.high & odd) != vec4u());
 }
 
 // The same for eight samples, the first of which is `s`. Written out, because compilers give up on unrolling it.
-fn add_pairs(sums: ptr<function, array<vec4f, 8>>, held: Held, weights: array<vec4f, 2>, mask: vec4u, s: u32) {
-  add_pair(&(*sums)[0], pass_on(held, 0u), weights, mask, s);
-  add_pair(&(*sums)[1], pass_on(held, 1u), weights, mask, s + 1u);
-  add_pair(&(*sums)[2], pass_on(held, 2u), weights, mask, s + 2u);
-  add_pair(&(*sums)[3], pass_on(held, 3u), weights, mask, s + 3u);
-  add_pair(&(*sums)[4], pass_on(held, 4u), weights, mask, s + 4u);
-  add_pair(&(*sums)[5], pass_on(held, 5u), weights, mask, s + 5u);
-  add_pair(&(*sums)[6], pass_on(held, 6u), weights, mask, s + 6u);
-  add_pair(&(*sums)[7], pass_on(held, 7u), weights, mask, s + 7u);
+fn add_all_inputs(sums: ptr<function, array<vec4f, 8>>, held: Held, weights: array<vec4f, 4>, masks: Masks, s: u32) {
+  add_inputs(&(*sums)[0], pass_on(held, 0u), weights, masks, s);
+  add_inputs(&(*sums)[1], pass_on(held, 1u), weights, masks, s + 1u);
+  add_inputs(&(*sums)[2], pass_on(held, 2u), weights, masks, s + 2u);
+  add_inputs(&(*sums)[3], pass_on(held, 3u), weights, masks, s + 3u);
+  add_inputs(&(*sums)[4], pass_on(held, 4u), weights, masks, s + 4u);
+  add_inputs(&(*sums)[5], pass_on(held, 5u), weights, masks, s + 5u);
+  add_inputs(&(*sums)[6], pass_on(held, 6u), weights, masks, s + 6u);
+  add_inputs(&(*sums)[7], pass_on(held, 7u), weights, masks, s + 7u);
 }
 
 fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
   for (var i = 0u; i < 8u; i++) {
-    if (row + i < params.batch) { write_quad(&y, row + i, params.cells, quad, (*sums)[i]); }
+    if (row + i < params.batch) { write_out(row + i, params.cells, quad, (*sums)[i]); }
   }
 }
 
@@ -67,41 +74,34 @@ fn main(
   let row = 16u * group - params.first_sample;
 
   let draws = all_draws();
-  let inputs = params.inputs;
-  let cells = params.cells;
+  let last = params.inputs - 1u;
 
-  var state: Threefry;
-  var state_above: Threefry;
   var sums0: array<vec4f, 8>;
   var sums1: array<vec4f, 8>;
   var sums2: array<vec4f, 8>;
   var sums3: array<vec4f, 8>;
-  for (var pair = 0u; 2u * pair < inputs; pair++) {
-    let held0 = hold(row, pair, thread);
-    let held1 = hold(row + 8u, pair, thread);
-    let second = 2u * pair + 1u < inputs;
+  for (var inputs_quad = 0u; 4u * inputs_quad <= last; inputs_quad++) {
+    let held0 = hold(row, inputs_quad, thread);
+    let held1 = hold(row + 8u, inputs_quad, thread);
+    let inputs = 4u * inputs_quad + vec4u(0u, 1u, 2u, 3u);
     let weights = array(
-      read_quad(&w, 2u * pair, cells, column),
-      read_quad(&w, 2u * pair + u32(second), cells, column),
+      read_b(inputs.x, params.cells, column),
+      read_b(min(inputs.y, last), params.cells, column),
+      read_b(min(inputs.z, last), params.cells, column),
+      read_b(min(inputs.w, last), params.cells, column),
     );
-    let exist = vec4u(select(0x55555555u, 0xffffffffu, second));
+    let bits = select(vec4u(), vec4u(0x55555555u, 0xaaaaaaaau, 0x55555555u, 0xaaaaaaaau), inputs <= vec4u(last));
+    let exist = Masks(vec4u(bits.x | bits.y), vec4u(bits.z | bits.w));
 
-    if (pair % 2u == 0u) {
-      state = first_state(draws, pair / 2u, quad, group);
-      if (SAMPLE_GROUPS == 2u) { state_above = first_state(draws, pair / 2u, quad, group + 1u); }
-    } else {
-      state = second_state(state);
-      if (SAMPLE_GROUPS == 2u) { state_above = second_state(state_above); }
-    }
-    let mask = synapse_mask(draws, state) & exist;
-    add_pairs(&sums0, held0, weights, mask, 0u);
-    add_pairs(&sums1, held1, weights, mask, 8u);
+    let masks = draw(draws, inputs_quad, quad, group, exist);
+    add_all_inputs(&sums0, held0, weights, masks, 0u);
+    add_all_inputs(&sums1, held1, weights, masks, 8u);
     if (SAMPLE_GROUPS == 2u) {
-      let held2 = hold(row + 16u, pair, thread);
-      let held3 = hold(row + 24u, pair, thread);
-      let mask_above = synapse_mask(draws, state_above) & exist;
-      add_pairs(&sums2, held2, weights, mask_above, 0u);
-      add_pairs(&sums3, held3, weights, mask_above, 8u);
+      let held2 = hold(row + 16u, inputs_quad, thread);
+      let held3 = hold(row + 24u, inputs_quad, thread);
+      let masks_above = draw(draws, inputs_quad, quad, group + 1u, exist);
+      add_all_inputs(&sums2, held2, weights, masks_above, 0u);
+      add_all_inputs(&sums3, held3, weights, masks_above, 8u);
     }
   }
 
