@@ -124,5 +124,10 @@ export function gradientOf(
   views[which].requiresGrad = true
   const { node } = bench.keep(op(views))
   if (!node) throw new Error('the op recorded nothing, though an input requires a gradient')
-  return () => node.backward(dy, () => null)[node.inputs.indexOf(views[which])]!
+  return () =>
+    node.backward(
+      dy,
+      () => null,
+      () => null,
+    )[node.inputs.indexOf(views[which])]!
 }

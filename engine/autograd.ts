@@ -5,7 +5,7 @@
 import { ElementKernel } from './elements.ts'
 import { ShapeError, show } from './errors.ts'
 import addSource from './shaders/add.wgsl'
-import { empty, type Node, scope, Tensor, trackNode } from './tensor.ts'
+import { empty, type Node, type SgdUpdate, scope, Tensor, trackNode } from './tensor.ts'
 
 let enabled = true
 let nodesMade = 0
@@ -53,13 +53,22 @@ export function record(
   return output
 }
 
+/** Who goes on with a leaf, a parameter, while earlier ops' gradients are still to come. */
+export interface LeafReceiver {
+  /** Called with each leaf as soon as all of its gradient has been given to the GPU. */
+  complete(leaf: Tensor): void
+  /**
+   * The step that a leaf is to make once its gradient is complete, null where `complete` sees to that. An op may make it
+   * as it computes that gradient, which then is never stored; `complete` is not called with the leaf.
+   */
+  updateOf?(leaf: Tensor): SgdUpdate | null
+}
+
 /**
  * Gradients of `output` with respect to every leaf that requires one, added to its `grad`.
  * @param seed the gradient of `output`; 1 unless given, for which `output` must be a scalar
- * @param complete called with each leaf as soon as all of its gradient has been given to the GPU, earlier ops' still to
- *   come
  */
-export function backward(output: Tensor, seed?: Tensor, complete?: (leaf: Tensor) => void): void {
+export function backward(output: Tensor, seed?: Tensor, receiver?: LeafReceiver): void {
   if (!output.node) throw new Error('backward: nothing was recorded: no input of this tensor requires a gradient')
   if (!seed && output.size !== 1)
     throw new ShapeError(`backward: ${show(output.shape)} is no scalar; pass the gradient to start from`)
@@ -69,20 +78,29 @@ export function backward(output: Tensor, seed?: Tensor, complete?: (leaf: Tensor
     grads.set(output, ones.retain())
   })
   const recorded = recordedBefore(output)
-  const uses = complete ? countUses(recorded) : null
+  const leaves = receiver ? new OpenLeaves(recorded, receiver) : null
   for (const tensor of recorded) {
     const node = tensor.node!
     const dy = grads.get(tensor)
+    // Of the inputs whose step the op may make, those of which it then gives no gradient.
+    const moved = new Set<Tensor>()
     if (dy) {
       scope(() => {
         const included = new Set<Tensor>()
-        const inputGrads = node.backward(dy, (input) => {
+        const received = (input: Tensor) => {
           const before = input.node ? grads.get(input) : input.grad
           if (before) included.add(input)
           return before ?? null
-        })
+        }
+        const updateOf = (input: Tensor) => {
+          const update = leaves?.updateOf(input) ?? null
+          if (update) moved.add(input)
+          return update
+        }
+        const inputGrads = node.backward(dy, received, updateOf)
         node.inputs.forEach((input, i) => {
           const grad = inputGrads[i]
+          if (grad) moved.delete(input)
           if (grad && input.requiresGrad) receive(input, grad, grads, included.delete(input))
         })
         dy.device.timer?.nameOp(`${node.name} backward`)
@@ -91,21 +109,38 @@ export function backward(output: Tensor, seed?: Tensor, complete?: (leaf: Tensor
       dy.release()
     }
     node.release()
-    for (const leaf of uses ? leavesOf(node) : []) {
-      const left = uses!.get(leaf)! - 1
-      uses!.set(leaf, left)
-      if (left === 0) complete!(leaf)
-    }
+    leaves?.used(node, moved)
   }
 }
 
 const leavesOf = ({ inputs }: Node): Tensor[] => inputs.filter(({ node, requiresGrad }) => !node && requiresGrad)
 
-/** How often each leaf that requires a gradient is an input. */
-function countUses(recorded: readonly Tensor[]): Map<Tensor, number> {
-  const uses = new Map<Tensor, number>()
-  for (const { node } of recorded) for (const leaf of leavesOf(node!)) uses.set(leaf, (uses.get(leaf) ?? 0) + 1)
-  return uses
+/** The leaves whose gradients are not complete, and their receiver. */
+class OpenLeaves {
+  readonly #receiver: LeafReceiver
+  /** How often each is an input still. */
+  readonly #uses = new Map<Tensor, number>()
+
+  constructor(recorded: readonly Tensor[], receiver: LeafReceiver) {
+    this.#receiver = receiver
+    for (const { node } of recorded)
+      for (const leaf of leavesOf(node!)) this.#uses.set(leaf, (this.#uses.get(leaf) ?? 0) + 1)
+  }
+
+  /** The step that an op may make with an input whose whole gradient it computes. */
+  updateOf(input: Tensor): SgdUpdate | null {
+    const whole = this.#uses.get(input) === 1 && !input.grad
+    return (whole && this.#receiver.updateOf?.(input)) || null
+  }
+
+  /** @param moved inputs with which the op made that step */
+  used(node: Node, moved: ReadonlySet<Tensor>): void {
+    for (const leaf of leavesOf(node)) {
+      const left = this.#uses.get(leaf)! - 1
+      this.#uses.set(leaf, left)
+      if (left === 0 && !moved.has(leaf)) this.#receiver.complete(leaf)
+    }
+  }
 }
 
 /**

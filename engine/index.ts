@@ -1,5 +1,5 @@
 /** The engine: tensors on a GPU, ops on them, and their gradients. It imports nothing of Node's. */
-export { backward, noGrad, wantsGrad } from './autograd.ts'
+export { backward, type LeafReceiver, noGrad, wantsGrad } from './autograd.ts'
 export { Device } from './device.ts'
 export { DeviceLostError, GpuError, OutOfMemoryError, ShapeError } from './errors.ts'
 export { rehearse } from './kernel.ts'
@@ -28,11 +28,20 @@ export {
   adadeltaStep,
   SGD_SMALL,
   type SgdPart,
-  type SgdStepOptions,
   sgdStep,
   sgdSteps,
 } from './ops/update.ts'
 export { Profiler, type Span } from './profile.ts'
 export { imageStream, type Key, nameStream, type Stream, shuffled } from './random.ts'
-export { countTensors, type DType, empty, type Shape, scope, Tensor, unscoped } from './tensor.ts'
+export {
+  countTensors,
+  type DType,
+  empty,
+  type SgdStepOptions,
+  type SgdUpdate,
+  type Shape,
+  scope,
+  Tensor,
+  unscoped,
+} from './tensor.ts'
 export { type Choices, Tuner, type TunerOptions } from './tune.ts'

@@ -24,13 +24,31 @@ const BYTES: Readonly<Record<DType, number>> = { f32: 4, f16: 2, u32: 4 }
  */
 export type Received = (input: Tensor) => Tensor | null
 
+export interface SgdStepOptions {
+  lr: number
+  momentum: number
+  weightDecay: number
+}
+
+/** A step of SGD that a parameter is to make: what `sgdStep` of ops/update.ts takes, but for the gradient. */
+export interface SgdUpdate extends SgdStepOptions {
+  param: Tensor
+  velocity: Tensor
+}
+
+/**
+ * For an op that can move a parameter as it computes its gradient: the step that an input is to make, null if the gradient
+ * itself is wanted, or more of it is to come. An op that has made the step gives null for that input's gradient.
+ */
+export type UpdateOf = (input: Tensor) => SgdUpdate | null
+
 /** What autograd keeps of the op that made a tensor. */
 export interface Node {
   readonly id: number
   readonly name: string
   readonly inputs: readonly Tensor[]
   /** The gradient of each input, null where none is needed. Takes the output's gradient. */
-  readonly backward: (dy: Tensor, received: Received) => readonly (Tensor | null)[]
+  readonly backward: (dy: Tensor, received: Received, updateOf: UpdateOf) => readonly (Tensor | null)[]
   /** Lets go of the tensors kept for `backward`. */
   release(): void
 }

@@ -1,5 +1,5 @@
 /** Optimizers, as torch.optim has them. Nothing waits for the GPU. */
-import { adadeltaStep, SGD_SMALL, sgdSteps, Tensor } from '../engine/index.ts'
+import { adadeltaStep, type LeafReceiver, SGD_SMALL, type SgdUpdate, sgdSteps, Tensor } from '../engine/index.ts'
 import { FileTensor, type SavedTensor } from './formats/file_tensor.ts'
 import { constant } from './init.ts'
 import { loadState, StateError, saveState } from './state.ts'
@@ -25,7 +25,9 @@ interface Moving<K extends string> {
  * @typeParam S its settings, the learning rate among them
  * @typeParam K the names, PyTorch's, of what it keeps for each parameter
  */
-export abstract class Optimizer<S extends { lr: number } = { lr: number }, K extends string = string> {
+export abstract class Optimizer<S extends { lr: number } = { lr: number }, K extends string = string>
+  implements LeafReceiver
+{
   abstract readonly name: string
   readonly params: readonly Parameter[]
   protected settings: S
@@ -51,6 +53,11 @@ export abstract class Optimizer<S extends { lr: number } = { lr: number }, K ext
 
   /** One step on each of these parameters. */
   protected abstract update(parts: readonly Moving<K>[]): void
+
+  /** A parameter's step where it is one that ops can make; null where it is not. */
+  protected updateBy(_param: Tensor, _kept: Readonly<Record<K, Buffer>>): SgdUpdate | null {
+    return null
+  }
 
   /** Learning rate; may be changed between steps. */
   get lr(): number {
@@ -78,13 +85,19 @@ export abstract class Optimizer<S extends { lr: number } = { lr: number }, K ext
    * and the next gradient can have its memory. A small parameter waits for another, or for `step`. Of tensors that
    * are no parameter of this optimizer it leaves all as it is.
    */
-  stepOn(tensor: Tensor): void {
+  complete(tensor: Tensor): void {
     const place = this.#places.get(tensor)
     if (place === undefined) return
     const waiting = this.#waiting
     if (tensor.size > SGD_SMALL) this.#moveAndForget([place])
     else if (waiting === null) this.#waiting = place
     else if (waiting !== place) this.#moveAndForget([waiting, place])
+  }
+
+  /** For `backward`: the step that an op may make with a parameter as it computes the gradient. */
+  updateOf(tensor: Tensor): SgdUpdate | null {
+    const place = this.#places.get(tensor)
+    return place === undefined ? null : this.updateBy(tensor, this.#state[place])
   }
 
   #moveAndForget(places: readonly number[]): void {
@@ -154,6 +167,10 @@ export class SGD extends Optimizer<Required<SGDOptions>, 'momentum_buffer'> {
   protected override update(parts: readonly Moving<'momentum_buffer'>[]): void {
     const velocities = parts.map(({ param, grad, kept }) => ({ param, grad, velocity: kept.momentum_buffer.tensor }))
     sgdSteps(velocities, this.settings)
+  }
+
+  protected override updateBy(param: Tensor, kept: Readonly<Record<'momentum_buffer', Buffer>>): SgdUpdate {
+    return { param, velocity: kept.momentum_buffer.tensor, ...this.settings }
   }
 }
 

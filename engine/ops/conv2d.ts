@@ -1,10 +1,11 @@
 /** Convolution of images, as torch.nn.functional.conv2d, by implicit GEMM; in groups, directly. */
 import { record, wantsGrad } from '../autograd.ts'
-import { empty, scope, type Tensor } from '../tensor.ts'
+import { empty, type SgdUpdate, scope, type Tensor } from '../tensor.ts'
 import { groupedData, groupedForward, groupedWeight } from './conv2d_grouped.ts'
 import { type Conv2dLayout, type Conv2dOptions, layoutOf } from './conv2d_layout.ts'
 import { blocksOf, dataByLines, floatsOfLines } from './conv2d_lines.ts'
-import { type Epilogue, type Gemm, gemm, gemmOverRows, transposedWeight } from './gemm.ts'
+import { type Epilogue, type Gemm, gemm, transposedWeight } from './gemm.ts'
+import { gemmOverRows } from './gemm_over_rows.ts'
 import { gemmVariant } from './gemm_variants.ts'
 import { half } from './half.ts'
 import { padImages } from './pad_images.ts'
@@ -36,9 +37,10 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
     if (inGroups) groupedForward(layout, operand, weight, options, out)
     else forward(layout, operand, weight, options, out)
   })
-  return record('conv2d', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy, received) => [
+  return record('conv2d', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy, received, updateOf) => [
+    // First, from the weight as it is: the next may move it.
     x.requiresGrad ? (inGroups ? groupedData : dataGradient)(layout, dy, weight, () => received(x)) : null,
-    weight.requiresGrad ? (inGroups ? groupedWeight : weightGradient)(layout, x, dy) : null,
+    weight.requiresGrad ? (inGroups ? groupedWeight : weightGradient)(layout, x, dy, updateOf(weight)) : null,
     bias?.requiresGrad ? sumRows(dy) : null,
   ])
 }
@@ -85,11 +87,11 @@ function lines(layout: Conv2dLayout, x: Tensor): Pick<Gemm, 'x' | 'depth' | 'pat
   return { x: padImages(x, height, width, padding), depth: kernelWidth * channels, patches, evenPixels: true }
 }
 
-/** dweight[kh, kw, c, o] = Σ x[n, oh·stride − padding + kh·dilation, …, c] · dy[n, oh, ow, o]. */
-function weightGradient(layout: Conv2dLayout, x: Tensor, dy: Tensor): Tensor {
+/** dweight[kh, kw, c, o] = Σ x[n, oh·stride − padding + kh·dilation, …, c] · dy[n, oh, ow, o]; null if it moved the weight. */
+function weightGradient(layout: Conv2dLayout, x: Tensor, dy: Tensor, update: SgdUpdate | null): Tensor | null {
   const { channels, outputs, kernelHeight, kernelWidth } = layout
   const shape = [kernelHeight, kernelWidth, channels, outputs]
-  return gemmOverRows({ x, dy, shape, channels, columns: outputs, patches: patchesOf(layout) })
+  return gemmOverRows({ x, dy, shape, channels, columns: outputs, patches: patchesOf(layout) }, update)
 }
 
 /**

@@ -8,7 +8,7 @@ import epilogueSource from '../shaders/gemm_epilogue.wgsl'
 import { empty, type Tensor } from '../tensor.ts'
 import type { Conv2dLayout } from './conv2d_layout.ts'
 import { type Epilogue, epilogueBindings, epilogueFlags } from './gemm.ts'
-import { sumInSlices } from './slices.ts'
+import { cutRows, sumInSlices } from './slices.ts'
 
 const forwardKernel = new Kernel('conv2d_grouped', [paramsSource, epilogueSource, forwardSource])
 const dataKernel = new Kernel('conv2d_grouped_data', [paramsSource, dataSource])
@@ -36,9 +36,10 @@ export function groupedWeight(layout: Conv2dLayout, x: Tensor, dy: Tensor): Tens
   const shape = [kernelHeight, kernelWidth, channels / groups, outputs]
   const params = paramsOf(layout)
   const size = shape.reduce((product, extent) => product * extent)
-  return sumInSlices(device, shape, params.rows, Math.ceil(size / GROUP), (parts, slices, sliceRows) => {
-    const workgroups = spread(device, size * slices, GROUP)
-    weightKernel.run(device, { ...params, size, slices, sliceRows }, [x, dy, parts], workgroups)
+  const cut = cutRows(device, params.rows, Math.ceil(size / GROUP))
+  return sumInSlices(device, shape, cut, (parts) => {
+    const workgroups = spread(device, size * cut.slices, GROUP)
+    weightKernel.run(device, { ...params, size, ...cut }, [x, dy, parts], workgroups)
   })
 }
 

@@ -1,11 +1,12 @@
 /**
- * The two matrix products under every matmul, linear layer and convolution, as implicit GEMM (Chetlur et al. 2014,
- * cuDNN, section 3): the matrix of patches is never stored, its elements are gathered from the images as a kernel needs
- * them. A matrix is so many images of one pixel. Nothing is recorded here: the ops on top have the gradients.
+ * The matrix product under every matmul, linear layer and convolution, as implicit GEMM (Chetlur et al. 2014, cuDNN,
+ * section 3): the matrix of patches is never stored, its elements are gathered from the images as a kernel needs them. A
+ * matrix is so many images of one pixel. Nothing is recorded here: the ops on top have the gradients. Those of weights
+ * are another product: gemm_over_rows.ts.
  */
 import type { Device } from '../device.ts'
 import { spread } from '../kernel.ts'
-import { empty, type Shape, scope, sizeOf, Tensor } from '../tensor.ts'
+import { empty, scope, type Tensor } from '../tensor.ts'
 import { bucket, choose } from '../tune.ts'
 import {
   forcedVariant,
@@ -16,9 +17,9 @@ import {
   kernelsOf,
   variantsOf,
 } from './gemm_variants.ts'
-import { asOneLine, everywhere, type Patches, type Placement, withoutPadding } from './patches.ts'
+import { everywhere, type Patches, type Placement, withoutPadding } from './patches.ts'
 import { resizeRows, resizeRowsInto } from './resize.ts'
-import { GPU_WORKGROUPS, sumInSlices } from './slices.ts'
+import { GPU_WORKGROUPS } from './slices.ts'
 import { transposeMatrices } from './transpose.ts'
 
 /** What becomes of the sums as they are written, as much of it as is given: relu(sums · scale + bias + residual). */
@@ -190,82 +191,4 @@ export function transposedWeight(
     : { weight, transposed: true }
 }
 
-export interface GemmOverRows {
-  x: Tensor
-  /** [rows, columns] */
-  dy: Tensor
-  /** Of the result: the patches' taps × channels × columns, in whatever shape. */
-  shape: Shape
-  channels: number
-  columns: number
-  patches: Patches
-}
-
-/** patches(x)ᵀ · dy: a sum over all output pixels. */
-export function gemmOverRows({ x, dy, shape, channels, columns, patches }: GemmOverRows): Tensor {
-  const { device } = x
-  const [operand, gradient] = [x.shape, dy.shape]
-  const standard = gemmVariant(device)
-  const variant = choose(device, {
-    key: `gemm over rows ${[dy.size / columns, columns, sizeOf(shape) / columns].map(bucket).join(' ')}`,
-    variants: variantsOf(device, 'f32', false).filter((variant) => kernelsOf(variant, device).overRows),
-    standard,
-    exact: false,
-    trial: (variant) =>
-      scope(() => {
-        const [x, dy] = [empty(device, operand), empty(device, gradient)]
-        overRowsAs(variant, { x, dy, shape, channels, columns, patches })
-      }),
-  })
-  return overRowsAs(variant, { x, dy, shape, channels, columns, patches })
-}
-
-function overRowsAs(variant: GemmVariant, { x, dy, shape, channels, columns, patches }: GemmOverRows): Tensor {
-  // The subgroup kernel reads both operands in quads.
-  const least = variant === 'subgroup' ? 4 : 1
-  const [depth, width] = [roundUp(channels, least), roundUp(columns, least)]
-  return scope(() => {
-    const padded = sumOverRows(kernelsOf(variant, x.device), {
-      x: resizeRows(x, channels, depth),
-      dy: resizeRows(dy, columns, width),
-      channels: depth,
-      columns: width,
-      patches: { ...patches, pixelStride: depth },
-    })
-    const narrow = resizeRows(padded, width, columns)
-    return resizeRows(narrow, depth * columns, channels * columns).view(shape)
-  })
-}
-
-/** @returns [taps, channels, columns] */
-function sumOverRows({ overRows, tile }: Kernels, product: Omit<GemmOverRows, 'shape'>): Tensor {
-  const { x, dy, channels, columns } = product
-  const { device } = x
-  const { patches: trimmed, placement } = withoutPadding(product.patches, everywhere(product.patches))
-  const patches = asOneLine(trimmed, dy.size / columns)
-  const { tapsH, tapsW } = patches
-  const elements = tapsH * tapsW * channels
-  const rows = dy.size / columns
-  const columnTiles = Math.ceil(columns / tile.columns)
-  const tiles = Math.ceil(elements / tile.rows) * columnTiles
-  const sum = () =>
-    sumInSlices(device, [tapsH * tapsW, channels, columns], rows, tiles, (parts, slices, sliceRows) => {
-      const params = { ...patches, elements, columns, rows, slices, sliceRows, channels, columnTiles, tiles }
-      overRows!.run(device, params, [x, dy, parts], spread(device, tiles * slices, 1))
-    })
-  const taps = product.patches.tapsH * product.patches.tapsW
-  if (tapsH * tapsW === taps) return sum()
-
-  // Some taps lie outside the image for every row: their part is zero.
-  const out = Tensor.zeros(device, [taps, channels, columns])
-  if (elements === 0) return out
-  const { buffer } = sum().storage
-  const tapBytes = channels * columns * 4
-  for (let i = 0; i < tapsH; i++) {
-    const to = (placement.firstTapH + i) * placement.kernelWidth + placement.firstTapW
-    device.copy(buffer, out.storage.buffer, tapsW * tapBytes, i * tapsW * tapBytes, to * tapBytes)
-  }
-  return out
-}
-
-const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to
+export const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to

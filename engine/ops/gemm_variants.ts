@@ -5,7 +5,9 @@ import epilogueSource from '../shaders/gemm_epilogue.wgsl'
 import joinSource from '../shaders/gemm_join.wgsl'
 import matrixSource from '../shaders/gemm_matrix.wgsl'
 import matrixCoresSource from '../shaders/gemm_matrix_cores.wgsl'
+import overRowsMoveSource from '../shaders/gemm_over_rows_move.wgsl'
 import overRowsParamsSource from '../shaders/gemm_over_rows_params.wgsl'
+import overRowsStoreSource from '../shaders/gemm_over_rows_store.wgsl'
 import overRowsSubgroupSource from '../shaders/gemm_over_rows_subgroup.wgsl'
 import overRowsTiledSource from '../shaders/gemm_over_rows_tiled.wgsl'
 import patchesSource from '../shaders/gemm_patches.wgsl'
@@ -13,6 +15,7 @@ import subgroupSource from '../shaders/gemm_subgroup.wgsl'
 import subgroupRowsSource from '../shaders/gemm_subgroup_rows.wgsl'
 import subgroupTransposedSource from '../shaders/gemm_subgroup_transposed.wgsl'
 import tiledSource from '../shaders/gemm_tiled.wgsl'
+import sgdStepSource from '../shaders/sgd_step.wgsl'
 import type { DType } from '../tensor.ts'
 
 /**
@@ -26,12 +29,26 @@ export type GemmVariant = 'tiled' | 'tiled32' | 'tiled128' | 'subgroup' | 'matri
 export interface Kernels {
   straight: Kernel
   transposed?: Kernel
-  overRows?: Kernel
+  overRows?: OverRows
   tile: { rows: number; columns: number }
   /** The first two for a depth in slices, each of at least `least` and a multiple of it; absent where they take none. */
   sliced?: { straight: Kernel; transposed: Kernel; least: number }
   /** For a straight weight of columns that leave a quarter of a tile empty, or up to half; fewer are few in either. */
   narrow?: Kernels
+}
+
+/** patches(x)ᵀ · dy, and what becomes of it: it is stored, or a parameter is moved by it, which is its gradient. */
+export interface OverRows {
+  store: Kernel
+  move: Kernel
+}
+
+/** @param constants of either */
+function overRows(name: string, sources: readonly string[], constants: Constants = {}): OverRows {
+  return {
+    store: new Kernel(name, [...sources, overRowsStoreSource], constants),
+    move: new Kernel(`${name}_move`, [...sources, sgdStepSource, overRowsMoveSource], constants),
+  }
 }
 
 export const joinKernel = new Kernel('gemm_join', [patchesSource, epilogueSource, joinSource])
@@ -58,7 +75,7 @@ const subgroupSources = [subgroupRowsSource, patchesSource, epilogueSource, subg
 const kernels: Record<Exclude<GemmVariant, 'matrix'>, Kernels> = {
   tiled: {
     ...tiled('gemm_tiled', 4),
-    overRows: new Kernel('gemm_over_rows_tiled', [overRowsParamsSource, overRowsTiledSource]),
+    overRows: overRows('gemm_over_rows_tiled', [overRowsParamsSource, overRowsTiledSource], { Floats: 'f32' }),
   },
   tiled32: tiled('gemm_tiled32', 2),
   tiled128: tiled('gemm_tiled128', 8),
@@ -70,7 +87,7 @@ const kernels: Record<Exclude<GemmVariant, 'matrix'>, Kernels> = {
       epilogueSource,
       subgroupTransposedSource,
     ]),
-    overRows: new Kernel('gemm_over_rows_subgroup', [subgroupRowsSource, overRowsParamsSource, overRowsSubgroupSource]),
+    overRows: overRows('gemm_over_rows_subgroup', [subgroupRowsSource, overRowsParamsSource, overRowsSubgroupSource]),
     tile: { rows: 32, columns: 64 },
     narrow: {
       straight: new Kernel('gemm_subgroup48', subgroupSources, {

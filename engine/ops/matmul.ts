@@ -1,8 +1,9 @@
 /** Products of matrices, and the linear layer. */
 import { record } from '../autograd.ts'
 import { ShapeError, show } from '../errors.ts'
-import { empty, scope, Tensor } from '../tensor.ts'
-import { gemm, gemmOverRows, transposedWeight } from './gemm.ts'
+import { empty, type SgdUpdate, scope, Tensor } from '../tensor.ts'
+import { gemm, transposedWeight } from './gemm.ts'
+import { type GemmOverRows, gemmOverRows } from './gemm_over_rows.ts'
 import { matrixLine, matrixRows } from './patches.ts'
 import { sumRows } from './slices.ts'
 import { transposeMatrices } from './transpose.ts'
@@ -46,11 +47,25 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
       `linear: bias must be [${outputs}] for a weight ${show(weight.shape)}, given ${show(bias.shape)}`,
     )
   const out = product(x, weight, depth, false, false, bias)
-  return record('linear', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy) => [
+  return record('linear', out, bias ? [x, weight, bias] : [x, weight], [x, weight], (dy, _, updateOf) => [
+    // First, from the weight as it is: the next may move it.
     x.requiresGrad ? product(dy, weight, outputs, false, true) : null,
-    weight.requiresGrad ? product(x, dy, x.shape[0], true, false) : null,
+    weight.requiresGrad ? weightGradient(x, dy, updateOf(weight)) : null,
     bias?.requiresGrad ? sumRows(dy) : null,
   ])
+}
+
+/** xᵀ · dy; null where that has moved the weight. */
+function weightGradient(x: Tensor, dy: Tensor, update: SgdUpdate | null): Tensor | null {
+  if (x.size === 0 || dy.size === 0) return product(x, dy, x.shape[0], true, false)
+  return gemmOverRows(overRows(x, dy), update)
+}
+
+/** xᵀ · dy: [N, K] and [N, M] are summed over their rows. */
+function overRows(x: Tensor, dy: Tensor): GemmOverRows {
+  const [rows, channels] = x.shape
+  const columns = dy.shape[1]
+  return { x, dy, shape: [channels, columns], channels, columns, patches: matrixLine(rows, channels) }
 }
 
 /** op(a) · op(b) + bias, unrecorded; a bias only with an untransposed a. `depth` is the size that they share. */
@@ -61,10 +76,8 @@ function product(a: Tensor, b: Tensor, depth: number, transposeA: boolean, trans
   if (depth === 0 && !bias) return Tensor.zeros(a.device, [rows, columns]) // sums of nothing
   return scope(() => {
     if (transposeA) {
-      // a [K, M] and b [K, N] are summed over their rows, as the gradient of a weight is.
-      const dy = transposeB ? transposeMatrices(b, columns, depth) : b
-      const patches = matrixLine(depth, rows)
-      return gemmOverRows({ x: a, dy, shape: [rows, columns], channels: rows, columns, patches })
+      const straight = transposeB ? transposeMatrices(b, columns, depth).view([depth, columns]) : b
+      return gemmOverRows(overRows(a, straight))
     }
     const out = empty(a.device, [rows, columns])
     const weight = transposeB ? transposedWeight(b, depth, columns, rows) : { weight: b, transposed: false }

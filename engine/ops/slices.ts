@@ -21,28 +21,31 @@ const busyWorkgroups = (device: Device) => (device.software ? 16 : GPU_WORKGROUP
 /** Rows below which a slice is not worth its share of the second pass. */
 const SLICE_ROWS = 128
 
-/**
- * A sum over `rows` into a tensor of `shape`.
- * @param workgroups how many one slice takes
- * @param run fills `parts`, [slices, ...shape]: slice s is the sum over rows [s, s + 1) · sliceRows
- */
-export function sumInSlices(
-  device: Device,
-  shape: Shape,
-  rows: number,
-  workgroups: number,
-  run: (parts: Tensor, slices: number, sliceRows: number) => void,
-): Tensor {
+/** Slice s has rows [s, s + 1) · sliceRows. */
+export interface Cut {
+  slices: number
+  sliceRows: number
+}
+
+/** @param workgroups how many one slice takes */
+export function cutRows(device: Device, rows: number, workgroups: number): Cut {
   const wanted = Math.ceil(busyWorkgroups(device) / workgroups)
   const sliceRows = Math.max(SLICE_ROWS, Math.ceil(rows / wanted))
-  const slices = Math.ceil(rows / sliceRows)
+  return { slices: Math.ceil(rows / sliceRows), sliceRows }
+}
+
+/**
+ * A sum over rows into a tensor of `shape`.
+ * @param run fills `parts`, [slices, ...shape], with the sum of each slice
+ */
+export function sumInSlices(device: Device, shape: Shape, { slices }: Cut, run: (parts: Tensor) => void): Tensor {
   const out = empty(device, shape)
-  if (slices === 1) run(out, 1, sliceRows)
+  if (slices === 1) run(out)
   else
     scope(() => {
       const size = sizeOf(shape)
       const parts = empty(device, [slices, ...shape])
-      run(parts, slices, sliceRows)
+      run(parts)
       sumSlicesKernel.run(device, { size, slices }, [parts, out], spread(device, size, 64))
     })
   return out
@@ -52,9 +55,9 @@ export function sumInSlices(
 export function sumRows(x: Tensor): Tensor {
   const columns = x.shape.at(-1)!
   const rows = sizeOf(x.shape.slice(0, -1))
-  const workgroups = Math.ceil(columns / 64)
-  return sumInSlices(x.device, [columns], rows, workgroups, (parts, slices, sliceRows) => {
+  const cut = cutRows(x.device, rows, Math.ceil(columns / 64))
+  return sumInSlices(x.device, [columns], cut, (parts) => {
     const groups = spread(x.device, columns, 64)
-    sumRowsKernel.run(x.device, { rows, columns, sliceRows }, [x, parts], [...groups, slices])
+    sumRowsKernel.run(x.device, { rows, columns, sliceRows: cut.sliceRows }, [x, parts], [...groups, cut.slices])
   })
 }

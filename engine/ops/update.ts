@@ -6,17 +6,11 @@ import adadeltaSource from '../shaders/adadelta.wgsl'
 import sgdSource from '../shaders/sgd.wgsl'
 import sgdPairSource from '../shaders/sgd_pair.wgsl'
 import sgdStepSource from '../shaders/sgd_step.wgsl'
-import type { Tensor } from '../tensor.ts'
+import type { SgdStepOptions, Tensor } from '../tensor.ts'
 
 const sgdKernel = new ElementKernel('sgd', [sgdStepSource, sgdSource])
 const sgdPairKernel = new Kernel('sgd_pair', [sgdStepSource, sgdPairSource])
 const adadeltaKernel = new ElementKernel('adadelta', adadeltaSource)
-
-export interface SgdStepOptions {
-  lr: number
-  momentum: number
-  weightDecay: number
-}
 
 /**
  * A step of torch.optim.SGD (no dampening, no Nesterov): g = grad + weightDecay·param, velocity ← momentum·velocity + g,

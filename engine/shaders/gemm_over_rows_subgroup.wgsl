@@ -1,5 +1,5 @@
-// out = patches(x)ᵀ · dy: the gradient of a convolution's weight, a sum over all output pixels. See
-// gemm_over_rows_params.wgsl for the layout of every binding, gemm_subgroup_rows.wgsl for the idea.
+// patches(x)ᵀ · dy: the gradient of a convolution's weight, a sum over all output pixels. See gemm_over_rows_params.wgsl
+// for the layout of every binding, gemm_subgroup_rows.wgsl for the idea; a source behind this one has `finish`.
 //
 // Needs channels and columns in fours. A workgroup of 8 lanes makes 32 elements of the patch × 64 columns of one slice.
 // Lane i loads patch elements 4 i to 4 i + 3; a lane makes, for all 32, the quads of columns `lane` and `lane + 8`.
@@ -8,7 +8,6 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
 
 @compute @workgroup_size(8)
 fn main(
@@ -81,7 +80,7 @@ fn main(
     let at = (slice * params.elements + element) * quads + quad;
     for (var v = 0u; v < 2; v++) {
       // Lane i / 4 loaded element i, as component i % 4.
-      if (quad + 8 * v < quads) { out[at + 8 * v] = results[i % 4][i / 4][v]; }
+      if (quad + 8 * v < quads) { finish(at + 8 * v, results[i % 4][i / 4][v]); }
     }
   }
 }

@@ -1,5 +1,5 @@
-// out = patches(x)ᵀ · dy: the gradient of a convolution's weight, a sum over all output pixels. See
-// gemm_over_rows_params.wgsl for the layout of every binding.
+// patches(x)ᵀ · dy: the gradient of a convolution's weight, a sum over all output pixels. See gemm_over_rows_params.wgsl
+// for the layout of every binding; a source behind this one has `finish`.
 //
 // For any device and any size. A workgroup makes a tile of 64 patch elements × 64 columns of one slice, a thread 4 × 4
 // of it: elements thread / 16 + 16 i, columns thread % 16 + 16 j. The rows go by in steps of DEPTH, for which the
@@ -8,7 +8,6 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 const TILE: u32 = 64;
 const DEPTH: u32 = 16;
@@ -82,7 +81,7 @@ fn main(
     for (var j = 0u; j < 4; j++) {
       let column = firstColumn + thread % 16 + 16 * j;
       if (column >= params.columns) { break; }
-      out[(slice * params.elements + element) * params.columns + column] = sums[i][j];
+      finish((slice * params.elements + element) * params.columns + column, sums[i][j]);
     }
   }
 }

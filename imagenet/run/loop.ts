@@ -7,6 +7,7 @@ import {
   clipGradNorm,
   crossEntropy,
   type Device,
+  type LeafReceiver,
   noGrad,
   scope,
   Tensor,
@@ -74,7 +75,7 @@ export async function trainStep(
   optimizer.zeroGrad()
   peers?.begin(counts)
   const watch = options.detectAnomaly ? new AnomalyWatch(device, model) : null
-  const complete = whenComplete(optimizer, options)
+  const receiver = receiverOf(optimizer, options)
   const results: Promise<BatchResult>[] = []
   for (let start = 0; start < size; start += microBatch) {
     const end = Math.min(start + microBatch, size)
@@ -87,7 +88,7 @@ export async function trainStep(
       const loss = crossEntropy(logits, labels)
       const share = counts ? (end - start) / total : 0
       const seed = share === 1 ? undefined : Tensor.from(device, Float32Array.of(share), loss.shape)
-      backward(loss, seed, end === size ? complete : undefined)
+      backward(loss, seed, end === size ? receiver : undefined)
       return readResult(loss, logits, labels)
     })
     results.push(result)
@@ -101,14 +102,13 @@ export async function trainStep(
   return found || anomaly ? withFindings(result, found, anomaly) : result
 }
 
-/** What is done with a parameter as soon as its gradient is complete. */
-function whenComplete(
+/** Who gets a parameter as soon as its gradient is complete. */
+function receiverOf(
   optimizer: Optimizer,
   { peers, gradNorm, clipGradNorm, detectAnomaly }: TrainStepOptions,
-): ((param: Tensor) => void) | undefined {
-  if (peers) return (param) => peers.complete(param)
+): LeafReceiver | undefined {
   const together = gradNorm || clipGradNorm !== undefined || detectAnomaly
-  return together ? undefined : (param) => optimizer.stepOn(param)
+  return peers ?? (together ? undefined : optimizer)
 }
 
 /** Limits the gradients, where that is asked for. Returns their norm as it was; undefined where nobody wants it. */

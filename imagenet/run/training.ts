@@ -43,8 +43,13 @@ export async function trainEpoch(
   let end = Infinity
   const stopped = () => (peers ? started >= end : interrupt.requested)
   const samples = batches.epoch(batches.train, state.epoch, times.data, { fromStep: state.step, stopped })
+  // Steps that are printed take other kernels: their gradients are wanted.
   const rehearse = (batch: Samples) =>
-    trainStep(device, network, optimizer, batch, { microBatch, clipGradNorm, gradNorm: true })
+    Promise.all(
+      [true, false].map((gradNorm) =>
+        trainStep(device, network, optimizer, batch, { microBatch, clipGradNorm, gradNorm }),
+      ),
+    )
   const ready = rehearsed(device, network, samples, (batch) =>
     peers ? peers.silently(() => rehearse(batch)) : rehearse(batch),
   )

@@ -26,10 +26,11 @@ test('says of each leaf when its gradient is complete: after its last use, befor
   const done: string[] = []
   scope(() => {
     const first = add(a, c) // c is used again later, that is earlier on the way back
-    backward(add(add(first, b), c), undefined, (tensor) => {
+    const complete = (tensor: Tensor) => {
       done.push(tensor === a ? 'a' : tensor === b ? 'b' : 'c')
       assert.ok(tensor.grad)
-    })
+    }
+    backward(add(add(first, b), c), undefined, { complete })
   })
   assert.equal(done, ['b', 'a', 'c'])
 })

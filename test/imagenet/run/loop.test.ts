@@ -103,13 +103,14 @@ test('micro-batches give the step that the whole batch gives, masks included', a
 
 test('a parameter moves as soon as its gradient is complete, to the same bits, and the gradient is forgotten', async () => {
   const device = await testDevice()
-  const pixels = Float32Array.from({ length: 4 * 5 * 5 * 2 }, (_, i) => Math.sin(i))
+  const pixels = Float32Array.from({ length: 4 * 5 * 5 * 4 }, (_, i) => Math.sin(i))
   const input = (device: Device, start: number, end: number) =>
-    Tensor.from(device, pixels.subarray(start * 50, end * 50), [end - start, 5, 5, 2])
+    Tensor.from(device, pixels.subarray(start * 100, end * 100), [end - start, 5, 5, 4])
   const batch = { labels: Uint32Array.of(0, 1, 2, 0), input }
   const trained = async (options: TrainStepOptions) => {
-    const twice = new Conv2d(3, 3, 3, { padding: 1 })
-    const layers = [new Conv2d(2, 3, 3), new BatchNorm2d(3), twice, new ReLU(), twice, new Flatten(), new Linear(27, 3)]
+    // The first weight is moved by the kernel of its gradient, the second when both of its gradients are there.
+    const twice = new Conv2d(8, 8, 3, { padding: 1 })
+    const layers = [new Conv2d(4, 8, 3), new BatchNorm2d(8), twice, new ReLU(), twice, new Flatten(), new Linear(72, 3)]
     const net = new Sequential(...layers).to(device, { seed: 5 })
     const optimizer = new SGD(net.parameters(), { lr: 0.1, momentum: 0.9, weightDecay: 0.01 })
     for (let step = 0; step < 3; step++) await trainStep(device, net, optimizer, batch, options)
