@@ -184,8 +184,8 @@ const backwardX = new MaskedKernel('kakuritsu_backward_x', xSource, (params) => 
 }))
 
 const backwardWeight = new MaskedKernel('kakuritsu_backward_weight', weightSource, ({ inputs, cells }, form) => {
-  // More share what is read of dy; fewer leave more threads, and more of the instruction cache.
-  const quads = form === 'texels' ? 12 : 4
+  // More share what is read of dy; fewer leave more threads, and more registers to each.
+  const quads = form === 'texels' ? 12 : 2
   return { across: Math.ceil(cells / 4), along: Math.ceil(inputs / (4 * quads)), constants: { QUADS: quads } }
 })
 
