@@ -9,6 +9,8 @@ import applySource from '../shaders/batchnorm_apply.wgsl'
 import backwardEvalSource from '../shaders/batchnorm_backward_eval.wgsl'
 import backwardFinishSource from '../shaders/batchnorm_backward_finish.wgsl'
 import backwardSmallSource from '../shaders/batchnorm_backward_small.wgsl'
+import backwardSmallMoveSource from '../shaders/batchnorm_backward_small_move.wgsl'
+import backwardSmallStoreSource from '../shaders/batchnorm_backward_small_store.wgsl'
 import backwardSumsSource from '../shaders/batchnorm_backward_sums.wgsl'
 import backwardTrainSource from '../shaders/batchnorm_backward_train.wgsl'
 import normalSource from '../shaders/batchnorm_normal.wgsl'
@@ -18,12 +20,16 @@ import slicesSource from '../shaders/batchnorm_slices.wgsl'
 import smallSource from '../shaders/batchnorm_small.wgsl'
 import statsSource from '../shaders/batchnorm_stats.wgsl'
 import statsFinishSource from '../shaders/batchnorm_stats_finish.wgsl'
-import { empty, scope, type Tensor } from '../tensor.ts'
+import sgdStepSource from '../shaders/sgd_step.wgsl'
+import { empty, type SgdUpdate, scope, type Tensor, type UpdateOf } from '../tensor.ts'
 import { finish, kindOf, type Layout, sliceToApply, sliceToSum } from './batchnorm_slices.ts'
 import { ChannelKernel, stepsOf } from './channels.ts'
 
 const smallKernel = new ChannelKernel('batchnorm_small', normalSource, rowsSource, smallSource)
-const backwardSmallKernel = new ChannelKernel('batchnorm_backward_small', normalSource, backwardSmallSource)
+const backwardSmall = (name: string, ...end: string[]) =>
+  new ChannelKernel(name, normalSource, backwardSmallSource, ...end)
+const backwardSmallKernel = backwardSmall('batchnorm_backward_small', backwardSmallStoreSource)
+const backwardSmallMoveKernel = backwardSmall('batchnorm_backward_small_move', sgdStepSource, backwardSmallMoveSource)
 const statsKernel = new ChannelKernel('batchnorm_stats', rowsSource, statsSource)
 const statsFinishKernel = new ChannelKernel('batchnorm_stats_finish', normalSource, slicesSource, statsFinishSource)
 const runningKernel = new ChannelKernel('batchnorm_running', normalSource, runningSource)
@@ -87,11 +93,14 @@ export function batchNorm2d(x: Tensor, options: BatchNorm2dOptions): Tensor {
   // In training without a residual the sign of y is computed again: x is read anyway.
   const keptY = relu && (residual || !training) ? y : null
   const saved = [normals, needsSums ? x : null, keptY].filter((tensor) => tensor !== null)
-  return record('batchNorm2d', y, inputs, saved, (dy) => {
+  return record('batchNorm2d', y, inputs, saved, (dy, _, updateOf) => {
     // d, the gradient behind the clamp, is the residual's. The first pass over dy stores it for the next.
     const d = relu && residual ? empty(device, x.shape) : null
     const passed = { x, dy, y: keptY ?? dy, normals, d }
-    if (small && x.requiresGrad) return [...smallGrads(passed, layout, after), d ?? dy]
+    if (small && x.requiresGrad) {
+      const updates = updatesOf(weight, bias, updateOf)
+      return [...smallGrads(passed, layout, after, updates), d ?? dy]
+    }
     const [dWeight, dBias] = needsSums ? parameterGrads(passed, layout, after) : [null, null]
     const stored = needsSums ? d : null
     let dx: Tensor | null = null
@@ -226,15 +235,42 @@ export function parameterGrads(tensors: Passed, layout: Layout, after: Flags): [
   return [dWeight, dBias]
 }
 
-/** The gradients of x, weight and bias in training on few rows, in one pass. */
-function smallGrads(tensors: Passed, layout: Layout, after: Flags): [Tensor, Tensor, Tensor] {
+/** The steps that weight and bias are to make, where one kernel can make both. */
+function updatesOf(weight: Tensor, bias: Tensor, updateOf: UpdateOf): [SgdUpdate, SgdUpdate] | null {
+  const { maxStorageBuffersPerShaderStage } = weight.device.limits
+  if (maxStorageBuffersPerShaderStage < MOVE_BUFFERS) return null
+  const [one, other] = [updateOf(weight), updateOf(bias)]
+  const alike = one && other && STEP_NUMBERS.every((name) => one[name] === other[name])
+  return alike ? [one, other] : null
+}
+
+const STEP_NUMBERS = ['lr', 'momentum', 'weightDecay'] as const
+
+/** Of batchnorm_backward_small_move.wgsl. */
+const MOVE_BUFFERS = 10
+
+/** The gradients of x, weight and bias in training on few rows, in one pass; it moves the last two if told how. */
+function smallGrads(
+  tensors: Passed,
+  layout: Layout,
+  after: Flags,
+  updates: [SgdUpdate, SgdUpdate] | null,
+): [Tensor, Tensor | null, Tensor | null] {
   const { x, dy, y, normals, d } = tensors
   const { device } = x
   const { channels } = layout
-  const [dWeight, dBias] = emptyPair(device, [channels])
   const dx = empty(device, x.shape)
-  const bindings = [x, dy, y, normals, dBias, dWeight, d ?? unused(device), dx]
-  runSmall(backwardSmallKernel, device, { ...layout, ...after }, bindings)
+  const bindings = [x, dy, y, normals, d ?? unused(device), dx]
+  if (updates) {
+    const [{ lr, momentum, weightDecay }] = updates
+    const moving = updates.flatMap(({ param, velocity }) => [param, velocity])
+    const params = { ...layout, ...after, lr, momentum, weightDecay }
+    runSmall(backwardSmallMoveKernel, device, params, [...bindings, ...moving])
+    return [dx, null, null]
+  }
+  const [dWeight, dBias] = emptyPair(device, [channels])
+  const params = { ...layout, ...after, lr: 0, momentum: 0, weightDecay: 0 }
+  runSmall(backwardSmallKernel, device, params, [...bindings, dWeight, dBias])
   return [dx, dWeight, dBias]
 }
 

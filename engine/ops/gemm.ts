@@ -170,10 +170,11 @@ function cutDepth(device: Device, tiles: number, depth: number, least: number) {
 }
 
 /**
- * Rows from which a weight is transposed in less time than a subgroup kernel loses by one that is not. On lavapipe an
- * element was measured to be transposed in the time of 20 rows' products with it, and the kernel to lose a sixth to a third.
+ * Rows from which a weight, of one tap or of several, is transposed in less time than a subgroup kernel loses by one that is
+ * not. Measured on lavapipe: with one tap the kernel gains a tenth by it at 128 rows, with nine it loses as much; there the
+ * two come to the same at 200 to 500.
  */
-const ROWS_TO_TRANSPOSE = 128
+const ROWS_TO_TRANSPOSE = { tap: 128, taps: 512 }
 
 /**
  * A weight [taps, columns, depth] as a product of so many rows takes it best. The subgroup kernels read a transposed one
@@ -185,7 +186,8 @@ export function transposedWeight(
   columns: number,
   rows: number,
 ): Pick<Gemm, 'weight' | 'transposed'> {
-  const worthwhile = gemmVariant(weight.device) === 'subgroup' && rows >= ROWS_TO_TRANSPOSE && columns % 4 === 0
+  const enough = rows >= ROWS_TO_TRANSPOSE[weight.size === depth * columns ? 'tap' : 'taps']
+  const worthwhile = gemmVariant(weight.device) === 'subgroup' && enough && columns % 4 === 0
   return worthwhile
     ? { weight: transposeMatrices(weight, columns, depth), transposed: false }
     : { weight, transposed: true }

@@ -1,14 +1,17 @@
 // All gradients of training's batch normalisation in one pass, for a batch of so few rows that a thread may walk down
-// all of them. Behind batchnorm_normal.wgsl. Formulas and names are those of batchnorm_backward_sums.wgsl and
+// all of them. Behind batchnorm_normal.wgsl; a source behind this one has `finish`, which says what becomes of the sums
+// Σ d and Σ d·x̂, the gradients of bias and weight. Formulas and names are those of batchnorm_backward_sums.wgsl and
 // batchnorm_backward_train.wgsl:
 //
 //   x, dy, y, dx: [rows, channels], rows = N·H·W of an NHWC image; y is read with relu and a residual only
 //   normals: [channels / WIDTH] of Normal  those that normalised x
-//   dBias, dWeight: [channels]  Σ d and Σ d·x̂
 //   dResidual: [rows, channels]  d; written, and read again, with relu and a residual only
 // A thread makes one step of channels.
 
-struct Params { rows: u32, channels: u32, relu: u32, hasResidual: u32 }
+struct Params {
+  rows: u32, channels: u32, relu: u32, hasResidual: u32,
+  lr: f32, momentum: f32, weightDecay: f32, // of batchnorm_backward_small_move.wgsl
+}
 
 const LANES: u32 = 8;
 
@@ -17,10 +20,8 @@ const LANES: u32 = 8;
 @group(0) @binding(2) var<storage, read> dy: array<Values>;
 @group(0) @binding(3) var<storage, read> y: array<Values>;
 @group(0) @binding(4) var<storage, read> normals: array<Normal>;
-@group(0) @binding(5) var<storage, read_write> dBias: array<Values>;
-@group(0) @binding(6) var<storage, read_write> dWeight: array<Values>;
-@group(0) @binding(7) var<storage, read_write> dResidual: array<Values>;
-@group(0) @binding(8) var<storage, read_write> dx: array<Values>;
+@group(0) @binding(5) var<storage, read_write> dResidual: array<Values>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Values>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -46,8 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     product += d * (value - normal.mean);
   }
   product *= normal.inverseStd;
-  dBias[step] = sum;
-  dWeight[step] = product;
+  finish(step, product, sum);
 
   let meanOfD = sum / f32(params.rows);
   let slope = product / f32(params.rows) * normal.inverseStd;

@@ -3,6 +3,9 @@
 //
 //   param, velocity: [taps × channels, columns], changed in place
 
+// What a thread finishes at once; some variants have it otherwise.
+alias Floats = vec4f;
+
 @group(0) @binding(3) var<storage, read_write> param: array<Floats>;
 @group(0) @binding(4) var<storage, read_write> velocity: array<Floats>;
 

@@ -6,6 +6,8 @@
 
 struct Params { size: u32, lr: f32, momentum: f32, weightDecay: f32 }
 
+alias Floats = vec4f;
+
 const LANES: u32 = 64;
 const STEPS: u32 = 8;
 

@@ -6,6 +6,8 @@
 
 struct Params { size0: u32, size1: u32, lr: f32, momentum: f32, weightDecay: f32 }
 
+alias Floats = vec4f;
+
 const LANES: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;

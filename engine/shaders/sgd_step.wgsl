@@ -1,8 +1,6 @@
 // Shared: some elements of a step of SGD in PyTorch's order, g = grad + weightDecay·param,
-// velocity ← momentum·velocity + g, param ← param − lr·velocity. The kernel's Params have the three numbers.
-
-// What is moved at once; some variants have it otherwise.
-alias Floats = vec4f;
+// velocity ← momentum·velocity + g, param ← param − lr·velocity. The kernel's Params have the three numbers, and it says
+// what `Floats` are: f32, or vec4f for four elements at once.
 
 struct Moved { param: Floats, velocity: Floats }
 

@@ -1,7 +1,7 @@
 /** Weights that the kernels of their gradients move at once: to the bits of steps made after those. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { backward, conv2d, linear, scope, Tensor } from '../../engine/index.ts'
+import { backward, batchNorm2d, conv2d, linear, scope, Tensor } from '../../engine/index.ts'
 import { forceGemmVariant, gemmVariant } from '../../engine/ops/gemm_variants.ts'
 import { Adadelta, constant, type Optimizer, Parameter, SGD } from '../../nn/index.ts'
 import { testDevice } from '../device.ts'
@@ -161,3 +161,62 @@ test('of two optimizers each moves its own weights', async () => {
 })
 
 test.run()
+
+/** Steps of a normalisation's weight and bias: what they leave, with the gradients of x, and whether the kernel made them. */
+async function normalise(shape: number[], { relu, residual }: { relu: boolean; residual: boolean }, atOnce: boolean) {
+  const random = new Random(7)
+  const channels = shape[3]
+  const some = (shape: number[]) => gpu(random.normal(shape))
+  const params = ['weight', 'bias'].map(
+    () => new Parameter([channels], { init: constant(0), tensor: some([channels]) }),
+  )
+  const optimizer = new SGD(params, { lr: 0, ...SETTINGS })
+  const [runningMean, runningVar] = [Tensor.zeros(device, [channels]), Tensor.zeros(device, [channels])]
+  const completed: Tensor[] = []
+  const complete = (leaf: Tensor) => {
+    completed.push(leaf)
+    optimizer.complete(leaf)
+  }
+  const receiver = { complete, updateOf: (leaf: Tensor) => optimizer.updateOf(leaf) }
+  const dx: Promise<Float32Array>[] = []
+  for (const lr of RATES) {
+    optimizer.lr = lr
+    scope(() => {
+      const [input, added, gradient] = [some(shape), some(shape), some(shape)]
+      input.requiresGrad = true
+      const [weight, bias] = params.map(({ tensor }) => tensor)
+      const options = { weight, bias, runningMean, runningVar, training: true, relu }
+      const y = batchNorm2d(input, residual ? { ...options, residual: added } : options)
+      backward(y, gradient, atOnce ? receiver : undefined)
+      dx.push(input.grad!.read())
+      input.grad!.release()
+    })
+    optimizer.step()
+    optimizer.zeroGrad()
+  }
+  const kept = [...(await optimizer.stateDict()).tensors.values()].map(({ data }) => data)
+  const moved = !params.some(({ tensor }) => completed.includes(tensor))
+  const values = await Promise.all(params.map(({ tensor }) => tensor.read()))
+  optimizer.free()
+  for (const param of params) param.free()
+  return { values, kept, dx: await Promise.all(dx), moved }
+}
+
+const normalisation = suite('optimizers at once, batchNorm2d')
+
+for (const channels of [1, 5, 36])
+  for (const after of [
+    { relu: false, residual: false },
+    { relu: true, residual: false },
+    { relu: true, residual: true },
+  ])
+    normalisation(`${channels} channels ${JSON.stringify(after)}`, async () => {
+      const shape = [2, 3, 5, channels]
+      const { moved, ...atOnce } = await normalise(shape, after, true)
+      const { moved: _, ...later } = await normalise(shape, after, false)
+      assert.is(moved, device.limits.maxStorageBuffersPerShaderStage >= 10)
+      assert.equal(atOnce, later)
+      assert.ok(atOnce.kept.length === 2 && atOnce.values.flatMap((x) => [...x]).every(Number.isFinite))
+    })
+
+normalisation.run()
