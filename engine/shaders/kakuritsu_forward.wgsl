@@ -22,6 +22,17 @@ const SAMPLE_GROUPS: u32 = 2;
 alias Shared = vec4f;
 fn read_shared(row: u32, quad: u32) -> Shared { return read_a(min(row, params.batch - 1u), params.inputs, quad); }
 
+// The weights of four inputs from `input` on. Inputs beyond the last, whose masks are 0, read that one.
+fn read_weights(input: u32, column: u32) -> array<vec4f, 4> {
+  let last = params.inputs - 1u;
+  return array(
+    read_b(min(input, last), params.cells, column),
+    read_b(min(input + 1u, last), params.cells, column),
+    read_b(min(input + 2u, last), params.cells, column),
+    read_b(min(input + 3u, last), params.cells, column),
+  );
+}
+
 // The mask's words of four inputs, by pairs.
 struct Masks { low: vec4u, high: vec4u }
 
@@ -80,16 +91,13 @@ fn main(
   var sums1: array<vec4f, 8>;
   var sums2: array<vec4f, 8>;
   var sums3: array<vec4f, 8>;
+  var next = read_weights(0u, column); // a step ahead, so that a CPU has other work while it waits for them
   for (var inputs_quad = 0u; 4u * inputs_quad <= last; inputs_quad++) {
     let held0 = hold(row, inputs_quad, thread);
     let held1 = hold(row + 8u, inputs_quad, thread);
     let inputs = 4u * inputs_quad + vec4u(0u, 1u, 2u, 3u);
-    let weights = array(
-      read_b(inputs.x, params.cells, column),
-      read_b(min(inputs.y, last), params.cells, column),
-      read_b(min(inputs.z, last), params.cells, column),
-      read_b(min(inputs.w, last), params.cells, column),
-    );
+    let weights = next;
+    next = read_weights(4u * inputs_quad + 4u, column);
     let bits = select(vec4u(), vec4u(0x55555555u, 0xaaaaaaaau, 0x55555555u, 0xaaaaaaaau), inputs <= vec4u(last));
     let exist = Masks(vec4u(bits.x | bits.y), vec4u(bits.z | bits.w));
 
