@@ -29,16 +29,21 @@ interface Training {
 
 const gpu = ({ shape, data }: Nd): Tensor => Tensor.from(device, Float32Array.from(data), shape)
 
-/** What steps leave: the weight, what the optimizer keeps for it, and the gradients of x. */
-async function train({ op, x, weight, gradients }: Training, atOnce: boolean, make = sgd, passes = 1) {
-  const param = new Parameter(weight.shape, { init: constant(0), tensor: gpu(weight) })
-  const optimizer = make([param])
+/** The optimizer as the receiver of leaves, and those that it is told are complete: none that a kernel has moved. */
+function noting(optimizer: Optimizer) {
   const completed: Tensor[] = []
   const complete = (leaf: Tensor) => {
     completed.push(leaf)
     optimizer.complete(leaf)
   }
-  const receiver = { complete, updateOf: (leaf: Tensor) => optimizer.updateOf(leaf) }
+  return { completed, receiver: { complete, updateOf: (leaf: Tensor) => optimizer.updateOf(leaf) } }
+}
+
+/** What steps leave: the weight, what the optimizer keeps for it, and the gradients of x. */
+async function train({ op, x, weight, gradients }: Training, atOnce: boolean, make = sgd, passes = 1) {
+  const param = new Parameter(weight.shape, { init: constant(0), tensor: gpu(weight) })
+  const optimizer = make([param])
+  const { receiver, completed } = noting(optimizer)
   const dx: Promise<Float32Array>[] = []
   for (const [step, lr] of RATES.entries()) {
     optimizer.lr = lr
@@ -172,12 +177,7 @@ async function normalise(shape: number[], { relu, residual }: { relu: boolean; r
   )
   const optimizer = new SGD(params, { lr: 0, ...SETTINGS })
   const [runningMean, runningVar] = [Tensor.zeros(device, [channels]), Tensor.zeros(device, [channels])]
-  const completed: Tensor[] = []
-  const complete = (leaf: Tensor) => {
-    completed.push(leaf)
-    optimizer.complete(leaf)
-  }
-  const receiver = { complete, updateOf: (leaf: Tensor) => optimizer.updateOf(leaf) }
+  const { receiver, completed } = noting(optimizer)
   const dx: Promise<Float32Array>[] = []
   for (const lr of RATES) {
     optimizer.lr = lr
