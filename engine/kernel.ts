@@ -121,8 +121,8 @@ export class Kernel {
     }
     const compiled = this.#on(device)
     const shapes = shapesOf(bindings)
-    bindings.forEach(({ storage, shape }, i) => {
-      if (this.#access[i] === 'texels') storage.texels(`a tensor ${show(shape)}`).update()
+    bindings.forEach(({ storage }, i) => {
+      if (this.#access[i] === 'texels') storage.texels.update()
     })
     const most = this.#splits ? device.pace.groupsOf(`${this.name} ${shapes}`) : Infinity
     const alone = x * y > most
@@ -236,8 +236,8 @@ class Compiled {
     if (group) return group
     if (this.#bindGroups.size === MAX_BIND_GROUPS) this.#bindGroups.clear()
     const params: GPUBufferBinding = { buffer: this.#device.paramsBuffer, size: this.#paramBytes }
-    const ofBinding = ({ storage, shape }: Binding, i: number): GPUBindingResource =>
-      this.#access[i] === 'texels' ? storage.texels(`a tensor ${show(shape)}`).view : { buffer: storage.buffer }
+    const ofBinding = ({ storage }: Binding, i: number): GPUBindingResource =>
+      this.#access[i] === 'texels' ? storage.texels.view : { buffer: storage.buffer }
     const resources = [params, ...bindings.map(ofBinding)]
     group = this.#device.gpu.createBindGroup({
       label: this.#name,

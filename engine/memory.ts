@@ -35,12 +35,13 @@ export class Storage {
     return this.bytes + (this.#texels?.bytes ?? 0)
   }
 
-  /** Room for its contents as a texture, which it keeps; @param label of the tensor */
-  texels(label: string): Texels {
-    if (this.#texels) return this.#texels
-    const texels = new Texels(this.#memory.device, this.buffer, () => label)
-    this.#memory.noteLive(texels.bytes)
-    return (this.#texels = texels)
+  /** Room for its contents as a texture; made when it is first asked for, and kept. */
+  get texels(): Texels {
+    if (!this.#texels) {
+      this.#texels = new Texels(this.#memory.device, this.buffer)
+      this.#memory.noteLive(this.#texels.bytes)
+    }
+    return this.#texels
   }
 
   destroy(): void {

@@ -18,13 +18,13 @@ export class Texels {
   readonly #buffer: GPUBuffer
   readonly #texture: GPUTexture
 
-  /** Room for what `buffer`, of a multiple of 16 bytes, holds. @param describe what it is for, should it be too large */
-  constructor(device: Device, buffer: GPUBuffer, describe: () => string) {
+  /** Room for what `buffer`, of a multiple of 16 bytes, holds. */
+  constructor(device: Device, buffer: GPUBuffer) {
     this.#device = device
     this.#buffer = buffer
     const height = Math.ceil(buffer.size / LINE_BYTES)
     this.bytes = height * LINE_BYTES
-    this.#texture = device.createTexture(WIDTH, height, describe)
+    this.#texture = device.createTexture(WIDTH, height, () => buffer.label)
     this.view = this.#texture.createView()
   }
 

@@ -20,11 +20,7 @@ const THREADS: u32 = 8;
 const QUADS: u32 = 12;
 
 // A quad of a row's inputs. Rows beyond the batch, whose masks are 0, read the last one.
-alias Shared = vec4f;
-fn read_shared(row: u32, quad: u32) -> Shared { return read_a(min(row, params.batch - 1u), params.inputs, quad); }
-
-// The mask's words of four inputs, by pairs.
-struct Masks { low: vec4u, high: vec4u }
+fn read_shared(row: u32, quad: u32) -> vec4f { return read_a(min(row, params.batch - 1u), params.inputs, quad); }
 
 // Four inputs' sums, each of four cells.
 alias Sums = array<vec4f, 4>;

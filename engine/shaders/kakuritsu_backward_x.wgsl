@@ -17,8 +17,7 @@ struct Params {
 const THREADS: u32 = 8;
 
 // A row's gradients at four cells. Rows beyond the batch read the last one, and are not written.
-alias Shared = vec4f;
-fn read_shared(row: u32, quad: u32) -> Shared { return read_a(min(row, params.batch - 1u), params.cells, quad); }
+fn read_shared(row: u32, quad: u32) -> vec4f { return read_a(min(row, params.batch - 1u), params.cells, quad); }
 
 // Four inputs' weights of one cell, and the mask's words that have their bits of that cell.
 struct Column { weights: vec4f, mask: vec4u }

@@ -19,8 +19,7 @@ const THREADS: u32 = 8;
 const SAMPLE_GROUPS: u32 = 2;
 
 // A quad of a row's inputs. Rows beyond the batch read the last one, and are not written.
-alias Shared = vec4f;
-fn read_shared(row: u32, quad: u32) -> Shared { return read_a(min(row, params.batch - 1u), params.inputs, quad); }
+fn read_shared(row: u32, quad: u32) -> vec4f { return read_a(min(row, params.batch - 1u), params.inputs, quad); }
 
 // The weights of four inputs from `input` on. Inputs beyond the last, whose masks are 0, read that one.
 fn read_weights(input: u32, column: u32) -> array<vec4f, 4> {
@@ -32,9 +31,6 @@ fn read_weights(input: u32, column: u32) -> array<vec4f, 4> {
     read_b(min(input + 3u, last), params.cells, column),
   );
 }
-
-// The mask's words of four inputs, by pairs.
-struct Masks { low: vec4u, high: vec4u }
 
 fn draw(draws: Draws, input_quad: u32, cell_quad: u32, sample_group: u32, exist: Masks) -> Masks {
   let state = first_state(draws, input_quad, cell_quad, sample_group);

@@ -32,6 +32,9 @@ fn first_state(draws: Draws, input_quad: u32, cell_quad: u32, sample_group: u32)
 // The state of its last two. Rounds take the forks up to 39th at most.
 fn second_state(first: Threefry) -> Threefry { return fork(first, 64u); }
 
+// The masks of an input quad's two pairs.
+struct Masks { low: vec4u, high: vec4u }
+
 fn synapse_mask(draws: Draws, state: Threefry) -> vec4u {
   let drawn1 = threefry_words(state);
   if (!ALL_DIGITS) { return drawn1; }

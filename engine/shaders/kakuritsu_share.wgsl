@@ -1,7 +1,7 @@
 // Values that all threads of a workgroup need, each read by every thread: for GPUs, which serve reads of one word by
 // many threads at once. The other form of kakuritsu_share_subgroup.wgsl.
 
-alias Held = array<Shared, 8>;
+alias Held = array<vec4f, 8>;
 
 fn hold(place: u32, at: u32, thread: u32) -> Held {
   return Held(
@@ -10,4 +10,4 @@ fn hold(place: u32, at: u32, thread: u32) -> Held {
   );
 }
 
-fn pass_on(held: Held, i: u32) -> Shared { return held[i]; }
+fn pass_on(held: Held, i: u32) -> vec4f { return held[i]; }
