@@ -42,6 +42,8 @@ export class Device {
   readonly subgroups: { min: number; max: number } | null
   /** How much of the work goes to the GPU at once. */
   readonly pace = new Pace()
+  /** How often commands were dropped. What they were to write may never have been written. */
+  drops = 0
   /** Set while dispatches are timed. */
   timer: DispatchTimer | null = null
 
@@ -153,6 +155,7 @@ export class Device {
    * did run have left them.
    */
   dropKeptBack(): void {
+    this.drops++
     this.#commands.drop()
     this.#turns.drop()
     this.#faults.dropForeign()

@@ -3,7 +3,7 @@
  *
  * What a kernel's source must look like: parameters in `struct Params` (scalars only) at binding 0, storage buffers
  * from binding 1 on in the order in which they are passed, entry point `main`. A tensor of f32 whose binding is of `Texels`
- * is copied into a texture before the dispatch (texels.ts). Tunables are lines of the form
+ * is copied into a texture before the dispatch, unless it is there (texels.ts). Tunables are lines of the form
  * `const NAME: u32 = 8;` at module level; `constants` replaces their values by name before the source is compiled. So is
  * `alias Element = f32;`, the type in which numbers lie in buffers, for tensors of f16: it loads `Element`s and
  * computes in f32. That is the only change ever made to a source. Several sources are joined in order, so that kernels
@@ -122,7 +122,7 @@ export class Kernel {
     const compiled = this.#on(device)
     const shapes = shapesOf(bindings)
     bindings.forEach(({ storage }, i) => {
-      if (this.#access[i] === 'texels') storage.texels.update()
+      if (this.#access[i] === 'texels') storage.texels.update(storage.version)
     })
     const most = this.#splits ? device.pace.groupsOf(`${this.name} ${shapes}`) : Infinity
     const alone = x * y > most

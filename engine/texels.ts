@@ -17,6 +17,8 @@ export class Texels {
   readonly #device: Device
   readonly #buffer: GPUBuffer
   readonly #texture: GPUTexture
+  /** Which contents of the buffer were copied last. */
+  #copied = ''
 
   /** Room for what `buffer`, of a multiple of 16 bytes, holds. */
   constructor(device: Device, buffer: GPUBuffer) {
@@ -34,8 +36,11 @@ export class Texels {
     return Math.max(WIDTH, maxStorageBufferBindingSize / LINE_BYTES) <= maxTextureDimension2D
   }
 
-  /** Copies the buffer, in order with the commands given so far. */
-  update(): void {
+  /** Copies the buffer, in order with the commands given so far, unless it held the same `version` when last copied. */
+  update(version: number): void {
+    const contents = `${this.#device.drops}.${version}`
+    if (contents === this.#copied) return
+    this.#copied = contents
     const [buffer, texture] = [this.#buffer, this.#texture]
     const lines = Math.floor(buffer.size / LINE_BYTES)
     const rest = (buffer.size % LINE_BYTES) / TEXEL_BYTES

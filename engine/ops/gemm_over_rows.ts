@@ -108,6 +108,7 @@ function sumOverRows(
   const out = Tensor.zeros(device, [taps, channels, columns])
   if (elements === 0) return out
   const { buffer } = sum().storage
+  out.storage.version++
   const tapBytes = channels * columns * 4
   for (let i = 0; i < tapsH; i++) {
     const to = (placement.firstTapH + i) * placement.kernelWidth + placement.firstTapW

@@ -50,4 +50,67 @@ test('what a buffer holds as texels counts as its memory, is found again with it
   assert.is(memory.pooledBytes, 0)
 })
 
+/** How often a buffer is copied to a texture while `act` runs. */
+function copiesIn(act: () => unknown): number {
+  let copies = 0
+  const { copyToTexture } = device
+  device.copyToTexture = (...args) => {
+    copies++
+    copyToTexture.apply(device, args)
+  }
+  try {
+    act()
+  } finally {
+    device.copyToTexture = copyToTexture
+  }
+  return copies
+}
+
+const filled = (value: number) => Tensor.from(device, new Float32Array(64).fill(value))
+
+test('a buffer is copied once for all that read the same contents', async () => {
+  const x = filled(1).retain()
+  assert.is(
+    copiesIn(() => scope(() => [copied(x), copied(x)])),
+    1,
+  )
+  const y = filled(2).retain()
+  kernel.run(device, { quads: 16 }, [y, x], [1])
+  let read: Promise<Float32Array> | undefined
+  assert.is(
+    copiesIn(() => {
+      read = scope(() => [copied(x), copied(x)][1].read())
+    }),
+    1,
+    'after a kernel wrote it',
+  )
+  assert.equal(await read, new Float32Array(64).fill(2))
+  x.release()
+  y.release()
+})
+
+test('a buffer that goes on to another tensor is copied anew', async () => {
+  const step = (value: number) =>
+    scope(() => {
+      const x = filled(value)
+      return { storage: x.storage, read: copied(x).read() }
+    })
+  const [first, second] = [step(1), step(2)]
+  assert.is(first.storage, second.storage)
+  assert.equal(await second.read, new Float32Array(64).fill(2))
+})
+
+test('a copy that was dropped counts for nothing', async () => {
+  const x = filled(3).retain()
+  await x.read()
+  const failure = Promise.reject<Float32Array>(new Error('no sum'))
+  const other = filled(0).retain()
+  other.write(failure)
+  scope(() => copied(x))
+  device.dropKeptBack()
+  assert.equal(await scope(() => copied(x).read()), new Float32Array(64).fill(3))
+  other.release()
+  x.release()
+})
+
 test.run()
