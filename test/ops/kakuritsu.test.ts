@@ -170,8 +170,8 @@ const SHIFTS = [
   [-1, 1, 0],
 ]
 
-// p of few digits, of many, and one whose synapses that take part have all been tied after 5 digits, so that nothing but the
-// digits drawn for ties decides.
+// p of few digits, of many, and one whose synapses that take part have all been tied after 5 digits, so that nothing but what
+// components share, and the words drawn for ties, decides.
 for (const p of [0.5, 0.3, 0.9, 0.25, 1 / Math.PI, 2 ** -6 + 2 ** -13])
   statistics(`means, patterns and neighbours at p = ${p}`, async () => {
     const own = await drawn(KEY, p, SAMPLES, CELLS, INPUTS)

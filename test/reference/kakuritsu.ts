@@ -9,25 +9,42 @@ export function mask(key: Key, p: number): TakesPart {
   if (p === 0 || p === 1) return () => p === 1
   const words = keyWords(key)
   const threshold = Math.round(p * 2 ** 32)
-  /** Whether U is below p if its digit at `place` (1 is the first) is the first that differs. */
-  const below = (place: number) => ((threshold >>> (32 - place)) & 1) === 1
   return (sample, cell, input) => {
     const block = [Math.floor(input / 4), Math.floor(cell / 4), Math.floor(sample / 16)] as const
     const first = threefry4x32([...block, Purpose.synapse * 2 ** 24], words)
     const state = input % 4 < 2 ? first : fork(first, 64)
     const [component, bit] = [cell % 4, 2 * (sample % 16) + (input % 2)]
-    let some = 0
-    for (let place = 1; place <= 8; place++) {
-      const drawn = (place === 1 ? state : fork(state, place - 1))[component]
-      if (bitOf(drawn, bit)) return below(place)
-      some |= drawn
-    }
-
+    const { differs, place } = digits(state, component, bit)
+    if (differs) return ((threshold >>> (32 - place)) & 1) === 1
     // A tie. Its word is that of the round that it comes to be the component's lowest tie in.
     let before = 0
-    for (let lower = 0; lower < bit; lower++) if (!bitOf(some, lower)) before++
-    return fork(state, 8 + before)[component] < (threshold << 8) >>> 0
+    for (let lower = 0; lower < bit; lower++) if (!digits(state, component, lower).differs) before++
+    return fork(state, 6 + before)[component] < (threshold << place) >>> 0
   }
+}
+
+/** The first place at which a synapse's U differs from p, or, where none that is drawn bit by bit does, the last of those. */
+function digits(state: Words, component: number, bit: number): { differs: boolean; place: number } {
+  for (let place = 1; place <= 10; place++) {
+    if (place === 5 && component >= 2 && isTied(state, component - 2, bit, 4)) return { differs: false, place: 4 }
+    if (place === 7 && component % 2 === 1 && [0, 2].some((other) => isTied(state, other, bit, 6)))
+      return { differs: false, place: 6 }
+    if (drawnAt(state, component, bit, place)) return { differs: true, place }
+  }
+  return { differs: false, place: 10 }
+}
+
+function isTied(state: Words, component: number, bit: number, places: number): boolean {
+  for (let place = 1; place <= places; place++) if (drawnAt(state, component, bit, place)) return false
+  return true
+}
+
+/** The bit that says whether the digits of U and p at a place differ. */
+function drawnAt(state: Words, component: number, bit: number, place: number): boolean {
+  if (place === 1) return bitOf(state[component], bit)
+  if (place <= 4) return bitOf(fork(state, place - 1)[component], bit)
+  if (place <= 6) return bitOf(fork(state, 4)[2 * (place - 5) + (component % 2)], bit)
+  return bitOf(fork(state, 5)[place - 7], bit)
 }
 
 const bitOf = (word: number, bit: number): boolean => ((word >>> bit) & 1) === 1
