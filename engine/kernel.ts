@@ -2,7 +2,7 @@
  * A `.wgsl` file becomes a pipeline, and a pipeline a dispatch.
  *
  * What a kernel's source must look like: parameters in `struct Params` (scalars only) at binding 0, storage buffers
- * from binding 1 on in the order in which they are passed, entry point `main`. A tensor of f32 whose binding is of `Texels`
+ * from binding 1 on in the order in which they are passed, entry point `main`. A matrix of f32 whose binding is of `Texels`
  * is copied into a texture before the dispatch, unless it is there (texels.ts). Tunables are lines of the form
  * `const NAME: u32 = 8;` at module level; `constants` replaces their values by name before the source is compiled. So is
  * `alias Element = f32;`, the type in which numbers lie in buffers, for tensors of f16: it loads `Element`s and
@@ -15,6 +15,7 @@
 import type { Device } from './device.ts'
 import { GpuError, show } from './errors.ts'
 import { memoryOf, type Storage } from './memory.ts'
+import type { Texels } from './texels.ts'
 
 export type Constants = Readonly<Record<string, number | string>>
 type Scalar = 'u32' | 'i32' | 'f32'
@@ -121,8 +122,8 @@ export class Kernel {
     }
     const compiled = this.#on(device)
     const shapes = shapesOf(bindings)
-    bindings.forEach(({ storage }, i) => {
-      if (this.#access[i] === 'texels') storage.texels.update(storage.version)
+    bindings.forEach((binding, i) => {
+      if (this.#access[i] === 'texels') texelsOf(binding).update(binding.storage.version)
     })
     const most = this.#splits ? device.pace.groupsOf(`${this.name} ${shapes}`) : Infinity
     const alone = x * y > most
@@ -231,13 +232,15 @@ class Compiled {
   }
 
   bindGroup(bindings: readonly Binding[]): GPUBindGroup {
-    const key = bindings.map(({ storage }) => storage.id).join()
+    const idOf = ({ storage, shape }: Binding, i: number) =>
+      this.#access[i] === 'texels' ? `${storage.id} ${shape}` : storage.id
+    const key = bindings.map(idOf).join(';')
     let group = this.#bindGroups.get(key)
     if (group) return group
     if (this.#bindGroups.size === MAX_BIND_GROUPS) this.#bindGroups.clear()
     const params: GPUBufferBinding = { buffer: this.#device.paramsBuffer, size: this.#paramBytes }
-    const ofBinding = ({ storage }: Binding, i: number): GPUBindingResource =>
-      this.#access[i] === 'texels' ? storage.texels.view : { buffer: storage.buffer }
+    const ofBinding = (binding: Binding, i: number): GPUBindingResource =>
+      this.#access[i] === 'texels' ? texelsOf(binding).view : { buffer: binding.storage.buffer }
     const resources = [params, ...bindings.map(ofBinding)]
     group = this.#device.gpu.createBindGroup({
       label: this.#name,
@@ -271,6 +274,8 @@ function* split([x, y, z]: Workgroups, most: number): Generator<{ first: number;
     yield { first, workgroups: count < x ? [count, 1, z] : [x, count / x, z] }
   }
 }
+
+const texelsOf = ({ storage, shape: [rows, columns] }: Binding): Texels => storage.texels(rows, columns)
 
 const shapesOf = (bindings: readonly Binding[]): string => bindings.map(({ shape }) => `[${shape}]`).join(' ')
 

@@ -21,7 +21,8 @@ export class Storage {
   kernel: string | null = null
   #memory: Memory
   #users = 0
-  #texels: Texels | null = null
+  /** By rows and columns. */
+  readonly #texels = new Map<string, Texels>()
 
   constructor(memory: Memory, id: number, buffer: GPUBuffer, bytes: number) {
     this.#memory = memory
@@ -32,21 +33,25 @@ export class Storage {
 
   /** Of memory, the texels among them once they were asked for. */
   get heldBytes(): number {
-    return this.bytes + (this.#texels?.bytes ?? 0)
+    let bytes = this.bytes
+    for (const texels of this.#texels.values()) bytes += texels.bytes
+    return bytes
   }
 
-  /** Room for its contents as a texture; made when it is first asked for, and kept. */
-  get texels(): Texels {
-    if (!this.#texels) {
-      this.#texels = new Texels(this.#memory.device, this.buffer)
-      this.#memory.noteLive(this.#texels.bytes)
+  /** Room for its contents, a matrix, as a texture; made when it is first asked for, and kept. */
+  texels(rows: number, columns: number): Texels {
+    const key = `${rows} ${columns}`
+    let texels = this.#texels.get(key)
+    if (!texels) {
+      this.#texels.set(key, (texels = new Texels(this.#memory.device, this.buffer, rows, columns)))
+      this.#memory.noteLive(texels.bytes)
     }
-    return this.#texels
+    return texels
   }
 
   destroy(): void {
     this.buffer.destroy()
-    this.#texels?.destroy()
+    for (const texels of this.#texels.values()) texels.destroy()
   }
 
   retain(): this {

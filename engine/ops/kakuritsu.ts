@@ -123,9 +123,11 @@ class MaskedKernel {
   }
 
   run(params: Params, a: Tensor, b: Tensor, out: Tensor): void {
-    if (sharesBySubgroups(out.device))
+    const { device } = out
+    const fit = [a, b].every((matrix) => Texels.fit(device, matrix.shape[0], wholeTexels(matrix)))
+    if (sharesBySubgroups(device) && fit)
       scope(() => {
-        const padded = columnsOf(out) % 4 === 0 ? out : empty(out.device, [out.shape[0], wholeTexels(out)])
+        const padded = columnsOf(out) % 4 === 0 ? out : empty(device, [out.shape[0], wholeTexels(out)])
         this.#dispatch('texels', params, [inWholeTexels(a), inWholeTexels(b), padded])
         if (padded !== out) resizeRowsInto(out, padded, columnsOf(padded), columnsOf(out))
       })
@@ -163,7 +165,7 @@ function sharesBySubgroups(device: Device): boolean {
   if (kakuritsuSharing.name) return kakuritsuSharing.name === 'subgroup'
   const { software, subgroups } = device
   const inOne = subgroups !== null && subgroups.min >= FORMS.texels.threads
-  return software && inOne && Texels.fit(device)
+  return software && inOne
 }
 
 /** Groups of 16 samples, counted from the step's first, that a batch touches. */

@@ -20,7 +20,7 @@ const THREADS: u32 = 8;
 const QUADS: u32 = 12;
 
 // A quad of a row's inputs. Rows beyond the batch, whose masks are 0, read the last one.
-fn read_shared(row: u32, quad: u32) -> vec4f { return read_a(min(row, params.batch - 1u), params.inputs, quad); }
+fn read_shared(rows: Rows, row: u32, quad: u32) -> vec4f { return read_a(rows, min(row, params.batch - 1u), quad); }
 
 // Four inputs' sums, each of four cells.
 alias Sums = array<vec4f, 4>;
@@ -50,7 +50,7 @@ fn add_samples(sums: ptr<function, Sums>, held: Held, gradients: ptr<function, a
 fn write_sums(sums: Sums, inputs_quad: u32, quad: u32) {
   for (var k = 0u; k < 4u; k++) {
     let input = 4u * inputs_quad + k;
-    if (input < params.inputs) { write_out(input, params.cells, quad, sums[k]); }
+    if (input < params.inputs) { write_out(rows_of(params.cells), input, quad, sums[k]); }
   }
 }
 
@@ -66,6 +66,8 @@ fn main(
   let column = min(quad, (params.cells - 1u) / 4u);
   let first_quad = along * QUADS;
   let draws = all_draws();
+  let x_rows = rows_of(params.inputs);
+  let dy_rows = rows_of(params.cells);
 
   var sums: array<Sums, QUADS>;
   let last = params.first_sample + params.batch;
@@ -77,7 +79,7 @@ fn main(
     // Wraps below zero where an earlier part of the step has these samples.
     let row = 16u * group - params.first_sample;
     var gradients: array<vec4f, 16>;
-    for (var i = 0u; i < 16u; i++) { gradients[i] = read_b(min(row + i, params.batch - 1u), params.cells, column); }
+    for (var i = 0u; i < 16u; i++) { gradients[i] = read_b(dy_rows, min(row + i, params.batch - 1u), column); }
 
     // A quad ahead, so that a CPU has other work while it waits for round after round.
     var next = first_state(draws, first_quad, quad, group);
@@ -85,8 +87,8 @@ fn main(
       let low = next;
       next = first_state(draws, first_quad + q + 1u, quad, group);
       let high = second_state(low);
-      let held0 = hold(row, first_quad + q, thread);
-      let held1 = hold(row + 8u, first_quad + q, thread);
+      let held0 = hold(x_rows, row, first_quad + q, thread);
+      let held1 = hold(x_rows, row + 8u, first_quad + q, thread);
       let masks = Masks(synapse_mask(draws, low) & exist, synapse_mask(draws, high) & exist);
       var group_sums = Sums();
       add_samples(&group_sums, held0, &gradients, masks, 0u);

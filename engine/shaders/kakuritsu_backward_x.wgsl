@@ -17,7 +17,7 @@ struct Params {
 const THREADS: u32 = 8;
 
 // A row's gradients at four cells. Rows beyond the batch read the last one, and are not written.
-fn read_shared(row: u32, quad: u32) -> vec4f { return read_a(min(row, params.batch - 1u), params.cells, quad); }
+fn read_shared(rows: Rows, row: u32, quad: u32) -> vec4f { return read_a(rows, min(row, params.batch - 1u), quad); }
 
 // Four inputs' weights of one cell, and the mask's words that have their bits of that cell.
 struct Column { weights: vec4f, mask: vec4u }
@@ -44,7 +44,7 @@ fn add_all_cells(sums: ptr<function, array<vec4f, 8>>, held: Held, columns: arra
 
 fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
   for (var i = 0u; i < 8u; i++) {
-    if (row + i < params.batch) { write_out(row + i, params.inputs, quad, (*sums)[i]); }
+    if (row + i < params.batch) { write_out(rows_of(params.inputs), row + i, quad, (*sums)[i]); }
   }
 }
 
@@ -64,15 +64,16 @@ fn main(
 
   let draws = all_draws();
   let cells = params.cells;
+  let rows = rows_of(cells);
 
   var sums0: array<vec4f, 8>;
   var sums1: array<vec4f, 8>;
   for (var quad = 0u; 4u * quad < cells; quad++) {
-    let held0 = hold(row, quad, thread);
-    let w0 = read_b(line.x, cells, quad);
-    let w1 = read_b(line.y, cells, quad);
-    let w2 = read_b(line.z, cells, quad);
-    let w3 = read_b(line.w, cells, quad);
+    let held0 = hold(rows, row, quad, thread);
+    let w0 = read_b(rows, line.x, quad);
+    let w1 = read_b(rows, line.y, quad);
+    let w2 = read_b(rows, line.z, quad);
+    let w3 = read_b(rows, line.w, quad);
 
     let exist = select(vec4u(), vec4u(0xffffffffu), 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(cells));
     let state = first_state(draws, inputs_quad, quad, group);
@@ -85,7 +86,7 @@ fn main(
       Column(vec4f(w0.w, w1.w, w2.w, w3.w), vec4u(low.ww, high.ww)),
     );
     add_all_cells(&sums0, held0, columns, 0u);
-    let held1 = hold(row + 8u, quad, thread);
+    let held1 = hold(rows, row + 8u, quad, thread);
     add_all_cells(&sums1, held1, columns, 8u);
   }
 

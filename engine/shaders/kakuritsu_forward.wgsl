@@ -19,16 +19,15 @@ const THREADS: u32 = 8;
 const SAMPLE_GROUPS: u32 = 2;
 
 // A quad of a row's inputs. Rows beyond the batch read the last one, and are not written.
-fn read_shared(row: u32, quad: u32) -> vec4f { return read_a(min(row, params.batch - 1u), params.inputs, quad); }
+fn read_shared(rows: Rows, row: u32, quad: u32) -> vec4f { return read_a(rows, min(row, params.batch - 1u), quad); }
 
-// The weights of four inputs from `input` on. Inputs beyond the last, whose masks are 0, read that one.
-fn read_weights(input: u32, column: u32) -> array<vec4f, 4> {
-  let last = params.inputs - 1u;
+// The weights of four inputs from `input` on. Inputs beyond `last`, whose masks are 0, read that one.
+fn read_weights(rows: Rows, input: u32, last: u32, column: u32) -> array<vec4f, 4> {
   return array(
-    read_b(min(input, last), params.cells, column),
-    read_b(min(input + 1u, last), params.cells, column),
-    read_b(min(input + 2u, last), params.cells, column),
-    read_b(min(input + 3u, last), params.cells, column),
+    read_b(rows, min(input, last), column),
+    read_b(rows, min(input + 1u, last), column),
+    read_b(rows, min(input + 2u, last), column),
+    read_b(rows, min(input + 3u, last), column),
   );
 }
 
@@ -62,7 +61,7 @@ fn add_all_inputs(sums: ptr<function, array<vec4f, 8>>, held: Held, weights: arr
 
 fn write_sums(sums: ptr<function, array<vec4f, 8>>, row: u32, quad: u32) {
   for (var i = 0u; i < 8u; i++) {
-    if (row + i < params.batch) { write_out(row + i, params.cells, quad, (*sums)[i]); }
+    if (row + i < params.batch) { write_out(rows_of(params.cells), row + i, quad, (*sums)[i]); }
   }
 }
 
@@ -82,18 +81,20 @@ fn main(
 
   let draws = all_draws();
   let last = params.inputs - 1u;
+  let x_rows = rows_of(params.inputs);
+  let w_rows = rows_of(params.cells);
 
   var sums0: array<vec4f, 8>;
   var sums1: array<vec4f, 8>;
   var sums2: array<vec4f, 8>;
   var sums3: array<vec4f, 8>;
-  var next = read_weights(0u, column); // a step ahead, so that a CPU has other work while it waits for them
+  var next = read_weights(w_rows, 0u, last, column); // a step ahead, so that a CPU has other work while it waits for them
   for (var inputs_quad = 0u; 4u * inputs_quad <= last; inputs_quad++) {
-    let held0 = hold(row, inputs_quad, thread);
-    let held1 = hold(row + 8u, inputs_quad, thread);
+    let held0 = hold(x_rows, row, inputs_quad, thread);
+    let held1 = hold(x_rows, row + 8u, inputs_quad, thread);
     let inputs = 4u * inputs_quad + vec4u(0u, 1u, 2u, 3u);
     let weights = next;
-    next = read_weights(4u * inputs_quad + 4u, column);
+    next = read_weights(w_rows, 4u * inputs_quad + 4u, last, column);
     let bits = select(vec4u(), vec4u(0x55555555u, 0xaaaaaaaau, 0x55555555u, 0xaaaaaaaau), inputs <= vec4u(last));
     let exist = Masks(vec4u(bits.x | bits.y), vec4u(bits.z | bits.w));
 
@@ -101,8 +102,8 @@ fn main(
     add_all_inputs(&sums0, held0, weights, masks, 0u);
     add_all_inputs(&sums1, held1, weights, masks, 8u);
     if (SAMPLE_GROUPS == 2u) {
-      let held2 = hold(row + 16u, inputs_quad, thread);
-      let held3 = hold(row + 24u, inputs_quad, thread);
+      let held2 = hold(x_rows, row + 16u, inputs_quad, thread);
+      let held3 = hold(x_rows, row + 24u, inputs_quad, thread);
       let masks_above = draw(draws, inputs_quad, quad, group + 1u, exist);
       add_all_inputs(&sums2, held2, weights, masks_above, 0u);
       add_all_inputs(&sums3, held3, weights, masks_above, 8u);

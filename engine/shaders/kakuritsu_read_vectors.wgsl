@@ -7,11 +7,16 @@
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
 
-fn place_of(row: u32, columns: u32, quad: u32) -> u32 { return row * (columns / 4u) + min(quad, columns / 4u - 1u); }
+// How long rows are. Taken once, for adapters that load a uniform wherever it is used.
+struct Rows { quads: u32 }
 
-fn read_a(row: u32, columns: u32, quad: u32) -> vec4f { return a[place_of(row, columns, quad)]; }
-fn read_b(row: u32, columns: u32, quad: u32) -> vec4f { return b[place_of(row, columns, quad)]; }
+fn rows_of(columns: u32) -> Rows { return Rows(columns / 4u); }
 
-fn write_out(row: u32, columns: u32, quad: u32, values: vec4f) {
-  if (quad < columns / 4u) { out[row * (columns / 4u) + quad] = values; }
+fn place_of(rows: Rows, row: u32, quad: u32) -> u32 { return row * rows.quads + min(quad, rows.quads - 1u); }
+
+fn read_a(rows: Rows, row: u32, quad: u32) -> vec4f { return a[place_of(rows, row, quad)]; }
+fn read_b(rows: Rows, row: u32, quad: u32) -> vec4f { return b[place_of(rows, row, quad)]; }
+
+fn write_out(rows: Rows, row: u32, quad: u32, values: vec4f) {
+  if (quad < rows.quads) { out[row * rows.quads + quad] = values; }
 }

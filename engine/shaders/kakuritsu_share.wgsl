@@ -3,10 +3,12 @@
 
 alias Held = array<vec4f, 8>;
 
-fn hold(place: u32, at: u32, thread: u32) -> Held {
+fn hold(rows: Rows, row: u32, quad: u32, thread: u32) -> Held {
   return Held(
-    read_shared(place, at), read_shared(place + 1u, at), read_shared(place + 2u, at), read_shared(place + 3u, at),
-    read_shared(place + 4u, at), read_shared(place + 5u, at), read_shared(place + 6u, at), read_shared(place + 7u, at),
+    read_shared(rows, row, quad), read_shared(rows, row + 1u, quad),
+    read_shared(rows, row + 2u, quad), read_shared(rows, row + 3u, quad),
+    read_shared(rows, row + 4u, quad), read_shared(rows, row + 5u, quad),
+    read_shared(rows, row + 6u, quad), read_shared(rows, row + 7u, quad),
   );
 }
 

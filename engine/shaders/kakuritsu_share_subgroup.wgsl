@@ -1,13 +1,13 @@
 // Values that all 8 threads of a workgroup need, where they are one subgroup: a thread reads one of eight and the others
 // get it by a shuffle, which on a software adapter costs one instruction (a broadcast three: it asks which lanes are
 // active) where a read costs dozens.
-// Comes first among a kernel's sources. The kernel defines read_shared(place, at), the quad to be read.
+// Comes first among a kernel's sources. The kernel defines read_shared.
 enable subgroups;
 
-// A thread's part of the eight values at `place` and the places after it.
+// A thread's part of the eight values in `row` and the rows after it.
 alias Held = vec4f;
 
-fn hold(place: u32, at: u32, thread: u32) -> Held { return read_shared(place + thread, at); }
+fn hold(rows: Rows, row: u32, quad: u32, thread: u32) -> Held { return read_shared(rows, row + thread, quad); }
 
 // The i-th of the eight.
 fn pass_on(held: Held, i: u32) -> vec4f {

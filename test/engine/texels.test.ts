@@ -10,25 +10,47 @@ const device = await testDevice()
 const kernel = new Kernel('copy_texels', source)
 
 function copied(x: Tensor): Tensor {
+  const [rows, columns] = x.shape
   const out = empty(device, x.shape)
-  kernel.run(device, { quads: x.size / 4 }, [x, out], [Math.ceil(x.size / 256)])
+  kernel.run(device, { rows, quads: columns / 4 }, [x, out], [Math.ceil(x.size / 256)])
   return out
 }
 
 const test = suite('texels')
 
-// Of one texel, a line, lines and a part of one, and one more than the steps of buffers' sizes.
-for (const quads of [1, 63, 64, 65, 1023, 1024, 1025, 3 * 1024, 3 * 1024 + 7])
-  test(`${quads} quads are read as they are when the kernel runs`, async () => {
-    const values = [1, -1].map((sign) => Float32Array.from({ length: 4 * quads }, (_, i) => sign * (i + 1)))
+// Rows that fill lines by themselves or with others; lines and parts of one; one more than the steps of buffers' sizes.
+for (const [rows, quads] of [
+  [1, 1],
+  [7, 1],
+  [33, 1],
+  [5, 16],
+  [16, 3],
+  [17, 3],
+  [3, 250],
+  [8, 250],
+  [65, 250],
+  [65, 1024],
+  [2, 1023],
+])
+  test(`${rows} rows of ${quads} quads are read as they are when the kernel runs`, async () => {
+    const values = [1, -1].map((sign) => Float32Array.from({ length: 4 * rows * quads }, (_, i) => sign * (i + 1)))
     const read = scope(() => {
-      const x = Tensor.from(device, values[0])
+      const x = Tensor.from(device, values[0], [rows, 4 * quads])
       const before = copied(x).read()
       x.write(values[1])
       return [before, copied(x).read()]
     })
     assert.equal(await Promise.all(read), values)
   })
+
+test('what is a matrix of one shape and then of another is read as each', async () => {
+  const values = Float32Array.from({ length: 24 * 20 }, (_, i) => i)
+  const read = scope(() => {
+    const x = Tensor.from(device, values, [24, 20])
+    return [x, x.view([15, 32]), x.view([24, 20])].map((view) => copied(view).read())
+  })
+  for (const all of await Promise.all(read)) assert.equal(all, values)
+})
 
 test('what a buffer holds as texels counts as its memory, is found again with it and goes with it', () => {
   const memory = memoryOf(device)
@@ -37,14 +59,16 @@ test('what a buffer holds as texels counts as its memory, is found again with it
   const bytes = 16 * 1024 * 5
   const step = () =>
     scope(() => {
-      const x = Tensor.zeros(device, [bytes / 4])
+      const x = Tensor.zeros(device, [5, 4096])
       copied(x)
       return memory.liveBytes - live
     })
-  assert.is(step(), 3 * bytes, 'x, its texels and the copy')
+  // A gap of 64 bytes behind each line.
+  const texels = bytes + 5 * 64
+  assert.is(step(), 2 * bytes + texels, 'x, its texels and the copy')
   assert.is(memory.liveBytes, live)
-  assert.is(memory.pooledBytes, 3 * bytes)
-  assert.is(step(), 3 * bytes)
+  assert.is(memory.pooledBytes, 2 * bytes + texels)
+  assert.is(step(), 2 * bytes + texels)
   assert.is(memory.buffersMade - made, 2)
   memory.trim()
   assert.is(memory.pooledBytes, 0)
@@ -66,7 +90,7 @@ function copiesIn(act: () => unknown): number {
   return copies
 }
 
-const filled = (value: number) => Tensor.from(device, new Float32Array(64).fill(value))
+const filled = (value: number) => Tensor.from(device, new Float32Array(64).fill(value), [1, 64])
 
 test('a buffer is copied once for all that read the same contents', async () => {
   const x = filled(1).retain()
@@ -75,7 +99,7 @@ test('a buffer is copied once for all that read the same contents', async () => 
     1,
   )
   const y = filled(2).retain()
-  kernel.run(device, { quads: 16 }, [y, x], [1])
+  kernel.run(device, { rows: 1, quads: 16 }, [y, x], [1])
   let read: Promise<Float32Array> | undefined
   assert.is(
     copiesIn(() => {

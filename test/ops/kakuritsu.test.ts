@@ -46,11 +46,13 @@ async function drawn(key: Key, p: number, samples: number, cells: number, inputs
 
 const bitsTest = suite('kakuritsuLinear: the mask')
 
-// Blocks of 16 samples, 4 cells and 4 inputs that are partly filled, and rows of whole vectors and not.
+// Blocks of 16 samples, 4 cells and 4 inputs that are partly filled, and rows of whole vectors and not; rows of a texture that
+// hold several of a matrix, or one.
 for (const [samples, cells, inputs] of [
   [1, 1, 1],
   [7, 33, 65],
   [35, 36, 68],
+  [17, 64, 64],
 ])
   for (const p of [0.5, 0.25, 0.3, 1 / 3, 2 ** -16, 1 - 2 ** -16, 1 / 32 + 2 ** -32])
     bitsTest(`has the reference's bits: [${samples}, ${cells}, ${inputs}], p = ${p.toPrecision(3)}`, async () => {
@@ -227,6 +229,17 @@ edges('synapses that take no part pass on neither infinity nor NaN', async () =>
   })
   const y = await scope(() => kakuritsuLinear(x, weight, 0.5, { key: only!, maskGradient: 'exact' }).read())
   assert.equal([...y], [2])
+})
+
+edges('takes matrices that no texture holds', async () => {
+  const { device } = await tensor(nd([1]))
+  const cells = 4 * (device.limits.maxTextureDimension2D / 16 + 1)
+  await checkOp({
+    name: 'wide',
+    inputs: { x: random.normal([2, 5]), weight: random.normal([5, cells]) },
+    op: ({ x, weight }) => kakuritsuLinear(x, weight, 0.3, { key: KEY, maskGradient: 'exact' }),
+    reference: ({ x, weight }) => reference(x, weight, { takesPart: mask(KEY, 0.3), maskGradient: 'exact' }),
+  })
 })
 
 edges('says what is wrong', async () => {
