@@ -40,15 +40,23 @@ export const kakuritsuFamily: Family = {
 
 type Part = 'forward' | 'gradient of x' | 'gradient of weight'
 
+/**
+ * Whether a run finds its operands as the run before left them, as other works do, or changed, as a training step does: on
+ * software adapters the layer reads textures, and copies into them what has changed.
+ */
+type Operands = 'unchanged' | 'changed'
+
 function works(bench: Workbench, part: Part): Work[] {
-  const compared = (maskGradient: MaskGradient) =>
+  const compared = (maskGradient: MaskGradient, operands: Operands = 'unchanged') =>
     PROBABILITIES.map((p) => {
       const layer = (x: Tensor, weight: Tensor) => kakuritsuLinear(x, weight, p, { key: KEY, maskGradient })
-      const label = part === 'forward' ? `Kakuritsu, p = ${p}` : `Kakuritsu, p = ${p}, ${maskGradient}`
-      return { ...work(bench, part, label, layer, mask(KEY, p), maskGradient), against: 'linear' }
+      const label = [`Kakuritsu, p = ${p}`]
+      if (part !== 'forward') label.push(maskGradient)
+      if (operands === 'changed') label.push('operands changed')
+      return { ...work(bench, part, label.join(', '), layer, mask(KEY, p), maskGradient, operands), against: 'linear' }
     })
   const plain = work(bench, part, 'linear', linear, () => true, 'exact')
-  if (part === 'forward') return [plain, ...compared('exact')]
+  if (part === 'forward') return [plain, ...compared('exact'), ...compared('exact', 'changed')]
   // The straight-through gradient does not look at p.
   return [plain, ...compared('exact'), compared('straight-through')[0]]
 }
@@ -60,15 +68,20 @@ function work(
   layer: (x: Tensor, weight: Tensor) => Tensor,
   takesPart: TakesPart,
   maskGradient: MaskGradient,
+  operands: Operands = 'unchanged',
 ): Work {
   const x = bench.random('x', [BATCH, INPUTS])
   const weight = bench.random('weight', [INPUTS, CELLS])
   const dy = bench.random('dy', [BATCH, CELLS])
-  const run = {
+  const once = {
     forward: () => noGrad(() => layer(x.tensor, weight.tensor)),
     'gradient of x': gradientOf(bench, [x.tensor, weight.tensor], 0, dy.tensor, ([x, weight]) => layer(x, weight)),
     'gradient of weight': gradientOf(bench, [x.tensor, weight.tensor], 1, dy.tensor, ([x, weight]) => layer(x, weight)),
   }[which]
+  const run = () => {
+    if (operands === 'changed') for (const { tensor } of [x, weight]) tensor.storage.version++
+    return once()
+  }
 
   const check = async () => {
     const taken = memoryTaken(bench.device, run)
