@@ -43,7 +43,7 @@ export class Texels {
   /** Which contents of the buffer were copied last. */
   #copied = ''
 
-  /** Room for a matrix that lies in `buffer`; `fit` says whether the device has it. @param columns a multiple of 4 */
+  /** Room for a matrix, not empty, that lies in `buffer`; `fit` says whether the device has it. @param columns by fours */
   constructor(device: Device, buffer: GPUBuffer, rows: number, columns: number) {
     this.#device = device
     this.#buffer = buffer

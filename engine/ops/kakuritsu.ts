@@ -58,9 +58,9 @@ export function kakuritsuLinear(x: Tensor, weight: Tensor, p: number, options: K
   const [key0, key1, key2, key3] = keyWords(key)
   const params = { batch, inputs, cells, first_sample: sampleOffset, p: threshold, key0, key1, key2, key3 }
 
-  /** A masked sum, or zeros where no synapse takes part. */
+  /** A masked sum, or zeros where no synapse takes part or nothing is summed. */
   const masked = (kernel: MaskedKernel, a: Tensor, b: Tensor, shape: readonly [number, number]): Tensor => {
-    if (p === 0) return Tensor.zeros(x.device, shape)
+    if (p === 0 || a.size === 0 || b.size === 0) return Tensor.zeros(x.device, shape)
     const out = empty(x.device, shape)
     kernel.run(params, a, b, out)
     return out

@@ -231,6 +231,20 @@ edges('synapses that take no part pass on neither infinity nor NaN', async () =>
   assert.equal([...y], [2])
 })
 
+for (const [batch, inputs, cells] of [
+  [0, 3, 2],
+  [2, 0, 3],
+  [2, 3, 0],
+])
+  edges(`sums nothing to zeros: [${batch}, ${inputs}] · [${inputs}, ${cells}]`, () =>
+    checkOp({
+      name: 'empty',
+      inputs: { x: nd([batch, inputs]), weight: nd([inputs, cells]) },
+      op: ({ x, weight }) => kakuritsuLinear(x, weight, 0.3, { key: KEY, maskGradient: 'exact' }),
+      reference: ({ x, weight }) => reference(x, weight, { takesPart: mask(KEY, 0.3), maskGradient: 'exact' }),
+    }),
+  )
+
 edges('takes matrices that no texture holds', async () => {
   const { device } = await tensor(nd([1]))
   const cells = 4 * (device.limits.maxTextureDimension2D / 16 + 1)
