@@ -19,9 +19,6 @@ struct Params {
 const THREADS: u32 = 8;
 const QUADS: u32 = 12;
 
-// A quad of a row's inputs. Rows beyond the batch, whose masks are 0, read the last one.
-fn read_shared(rows: Rows, row: u32, quad: u32) -> vec4f { return read_a(rows, min(row, params.batch - 1u), quad); }
-
 // Four inputs' sums, each of four cells.
 alias Sums = array<vec4f, 4>;
 

@@ -16,9 +16,6 @@ struct Params {
 
 const THREADS: u32 = 8;
 
-// A row's gradients at four cells. Rows beyond the batch read the last one, and are not written.
-fn read_shared(rows: Rows, row: u32, quad: u32) -> vec4f { return read_a(rows, min(row, params.batch - 1u), quad); }
-
 // Four inputs' weights of one cell, and the mask's words that have their bits of that cell.
 struct Column { weights: vec4f, mask: vec4u }
 

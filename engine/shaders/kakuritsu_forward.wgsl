@@ -18,9 +18,6 @@ struct Params {
 const THREADS: u32 = 8;
 const SAMPLE_GROUPS: u32 = 2;
 
-// A quad of a row's inputs. Rows beyond the batch read the last one, and are not written.
-fn read_shared(rows: Rows, row: u32, quad: u32) -> vec4f { return read_a(rows, min(row, params.batch - 1u), quad); }
-
 // The weights of four inputs from `input` on. Inputs beyond `last`, whose masks are 0, read that one.
 fn read_weights(rows: Rows, input: u32, last: u32, column: u32) -> array<vec4f, 4> {
   return array(

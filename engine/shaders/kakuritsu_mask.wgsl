@@ -88,13 +88,12 @@ struct Unserved { from5: vec2u, from7: u32 }
 // A round for the lowest tied synapse of each component. Where p has no further digit, a tie is not below it.
 fn settle(drawn: Drawn, unserved: Unserved, draws: Draws, state: Threefry, times: u32) -> Drawn {
   let lowest = drawn.tied & (~drawn.tied + 1u);
-  var rest = vec4u(draws.p << 10u);
   let from7 = (lowest.yw & vec2u(unserved.from7)) != vec2u();
   let from5 = (lowest.zw & unserved.from5) != vec2u();
-  let rest_yw = select(rest.yw, vec2u(draws.p << 6u), from7);
-  let rest_zw = select(vec2u(rest.z, rest_yw.y), vec2u(draws.p << 4u), from5);
-  rest = vec4u(rest.x, rest_yw.x, rest_zw);
-  let below = threefry_words(fork(state, times)) < rest;
+  let rest = draws.p << 10u;
+  let rest_yw = select(vec2u(rest), vec2u(draws.p << 6u), from7);
+  let rest_zw = select(vec2u(rest, rest_yw.y), vec2u(draws.p << 4u), from5);
+  let below = threefry_words(fork(state, times)) < vec4u(rest, rest_yw.x, rest_zw);
   return Drawn(drawn.mask | select(vec4u(), lowest, below), drawn.tied ^ lowest);
 }
 

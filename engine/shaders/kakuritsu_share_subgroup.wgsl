@@ -1,13 +1,16 @@
 // Values that all 8 threads of a workgroup need, where they are one subgroup: a thread reads one of eight and the others
 // get it by a shuffle, which on a software adapter costs one instruction (a broadcast three: it asks which lanes are
 // active) where a read costs dozens.
-// Comes first among a kernel's sources. The kernel defines read_shared.
+// Comes first among a kernel's sources.
 enable subgroups;
 
-// A thread's part of the eight values in `row` and the rows after it.
+// A thread's part of the quads of eight samples, `row` and the rows after it. Rows beyond the batch, which count for
+// nothing, are read as its last.
 alias Held = vec4f;
 
-fn hold(rows: Rows, row: u32, quad: u32, thread: u32) -> Held { return read_shared(rows, row + thread, quad); }
+fn hold(rows: Rows, row: u32, quad: u32, thread: u32) -> Held {
+  return read_a(rows, min(row + thread, params.batch - 1u), quad);
+}
 
 // The i-th of the eight.
 fn pass_on(held: Held, i: u32) -> vec4f {
